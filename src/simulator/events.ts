@@ -1,0 +1,53 @@
+import type { CallbackOutcome } from './callbacks.ts';
+import type { MessageStatus } from './messages.ts';
+
+/** What happened, for people who watch: never a text, and of a number only the last four digits. */
+export type SimulatorEvent = { readonly at: Date } & Happening;
+
+export type Happening =
+  | { readonly kind: 'created'; readonly sid: string; readonly to: string; readonly status: MessageStatus }
+  | { readonly kind: 'refused'; readonly code: number; readonly to: string }
+  | {
+      readonly kind: 'changed';
+      readonly sid: string;
+      readonly to: string;
+      readonly status: MessageStatus;
+      readonly errorCode: number | null;
+    }
+  | {
+      readonly kind: 'called back';
+      readonly sid: string;
+      readonly status: string;
+      readonly attempt: number;
+      readonly outcome: CallbackOutcome;
+    }
+  | { readonly kind: 'redacted'; readonly sid: string };
+
+export type Tell = (happening: Happening) => void;
+
+/** The last four digits; nothing of what is too short to hide anything. */
+export function maskNumber(number: string): string {
+  return number.length < 8 ? '…' : `…${number.slice(-4)}`;
+}
+
+/** One line for the terminal. */
+export function describeEvent(event: SimulatorEvent): string {
+  return `${event.at.toISOString().slice(11, 23)}  ${describe(event)}`;
+}
+
+function describe(event: Happening): string {
+  switch (event.kind) {
+    case 'created':
+      return `${event.sid}  to ${event.to}  created as ${event.status}`;
+    case 'refused':
+      return `${'-'.repeat(34)}  to ${event.to}  refused with ${event.code}`;
+    case 'changed':
+      return `${event.sid}  to ${event.to}  ${event.status}${event.errorCode === null ? '' : ` (${event.errorCode})`}`;
+    case 'called back':
+      return `${event.sid}  callback ${event.status}, try ${event.attempt}: ${event.outcome}`;
+    case 'redacted':
+      return `${event.sid}  redacted`;
+    default:
+      return event satisfies never;
+  }
+}

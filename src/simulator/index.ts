@@ -1,0 +1,86 @@
+import { parseArgs } from 'node:util';
+import { CannotStart } from '../errors.ts';
+import { describeEvent } from './events.ts';
+import { magicNumbers } from './magic-numbers.ts';
+import { type Simulator, type SimulatorOptions, startSimulator } from './simulator.ts';
+
+/** `npm run simulator`: a Twilio to try things on, with a line on the terminal for everything that happens. */
+
+const help = `A Twilio that runs on this machine and sends nothing to anybody.
+
+  --port N       where to listen on 127.0.0.1; 0 lets the system choose (4010)
+  --account AC…  the account SID that it answers to (a fictional one)
+  --token TEXT   the account's auth token (one that is no secret)
+  --seed N       the same seed gives the same texts the same SIDs and delays (random)
+  --speed X      how much faster than real time messages live (1)
+  --quiet        agree to everything, remember nothing, call nobody back
+  --help         this text
+`;
+
+try {
+  const options = readOptions(process.argv.slice(2));
+  if (options === 'help') print(help);
+  else await run(options);
+} catch (error) {
+  if (!(error instanceof CannotStart)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
+}
+
+async function run(options: SimulatorOptions): Promise<void> {
+  const simulator = await startSimulator({ ...options, onEvent: (event) => print(`${describeEvent(event)}\n`) });
+  print(welcome(simulator, options.quiet === true));
+  const stop = () => void simulator.stop();
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+}
+
+function readOptions(args: string[]): SimulatorOptions | 'help' {
+  const { port, account, token, seed, speed, quiet, help } = parse(args);
+  if (help === true) return 'help';
+  return {
+    port: readNumber('port', port ?? '4010', 0, 65_535),
+    speed: readNumber('speed', speed ?? '1', 0.001, 10_000),
+    quiet: quiet === true,
+    ...(seed !== undefined && { seed: readNumber('seed', seed, 0, Number.MAX_SAFE_INTEGER) }),
+    ...(account !== undefined && { accountSid: account }),
+    ...(token !== undefined && { authToken: token }),
+  };
+}
+
+function parse(args: string[]) {
+  const text = { type: 'string' } as const;
+  const flag = { type: 'boolean' } as const;
+  try {
+    const options = { port: text, account: text, token: text, seed: text, speed: text, quiet: flag, help: flag };
+    return parseArgs({ args, options }).values;
+  } catch (cause) {
+    const [reason = ''] = (cause instanceof Error ? cause.message : String(cause)).split('. ');
+    throw new CannotStart(`${reason.replace(/\.?$/, '.')} See --help.`, { cause });
+  }
+}
+
+function readNumber(name: string, text: string, least: number, most: number): number {
+  const number = Number(text);
+  const isWhole = Number.isInteger(number) || name === 'speed';
+  if (text.trim() !== '' && isWhole && number >= least && number <= most) return number;
+  throw new CannotStart(`--${name} must be a number from ${least} to ${most}, not '${text}'. See --help.`);
+}
+
+function welcome({ baseUrl, accountSid, authToken, seed }: Simulator, isQuiet: boolean): string {
+  const where = `The Twilio simulator listens on ${baseUrl}\n\n`;
+  if (isQuiet)
+    return `${where}It is quiet: any credentials are good, every message is sent, and nobody is called back.\n\n`;
+  return `${where}  account SID  ${accountSid}\n  auth token   ${authToken}\n  seed         ${seed}\n\n${magicLines()}\n`;
+}
+
+function magicLines(): string {
+  const lines = magicNumbers.map(({ field, numbers, inWords }) => {
+    const spelled = numbers.map((number) => (number.startsWith('+') ? number : `…${number}`)).join(' ');
+    return `  ${field.padEnd(4)}  ${spelled.padEnd(14)}  ${inWords}\n`;
+  });
+  return `Magic numbers (endings count on +447700900xxx and +1xxx55501xx):\n${lines.join('')}`;
+}
+
+function print(text: string): void {
+  process.stdout.write(text);
+}

@@ -1,0 +1,130 @@
+import type { TwilioConfig } from '../config.ts';
+import { type Exchange, openTransport, type TwilioRequest } from './exchange.ts';
+import {
+  type CreateOutcome,
+  outcomeOfCreate,
+  readErrorCode,
+  readTwilioMessage,
+  type TwilioMessage,
+} from './outcome.ts';
+
+/** What became of a look-up or a redaction; both are safe to repeat. */
+export type FetchOutcome =
+  | { readonly kind: 'found'; readonly message: TwilioMessage }
+  /** Twilio does not have it (any more). */
+  | { readonly kind: 'gone' }
+  | Failure;
+export type RedactOutcome =
+  /** Twilio's answer showed the empty body, or Twilio no longer has the message. */
+  | { readonly kind: 'redacted' }
+  /** Only a finished message can be emptied; Twilio thinks it is under way (20009). */
+  | { readonly kind: 'not finished' }
+  | Failure;
+/** `isGeneral`: not this message's fault, so the next one would most likely fail alike. */
+type Failure = { readonly kind: 'failed'; readonly isGeneral: boolean; readonly reason: string };
+
+/** The Twilio calls this service makes, and nothing else. None of them repeats a request. */
+export type TwilioClient = {
+  /** https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource */
+  create(text: OutgoingText): Promise<CreateOutcome>;
+  fetch(sid: string): Promise<FetchOutcome>;
+  /** https://www.twilio.com/docs/messaging/tutorials/how-to-retrieve-and-modify-message-history#redact-a-message */
+  redact(sid: string): Promise<RedactOutcome>;
+  close(): Promise<void>;
+};
+
+const LOOK_UPS = 10;
+
+export type OutgoingText = {
+  /** E.164, a short code, a name, or `MG…` for a messaging service. */
+  readonly from: string;
+  /** E.164. */
+  readonly to: string;
+  readonly body: string;
+  readonly statusCallback: string;
+  /** How long the exchange may take. */
+  readonly timeoutMs: number;
+};
+
+export function openTwilioClient(
+  config: Pick<TwilioConfig, 'accountSid' | 'authTokens' | 'apiKey' | 'baseUrl' | 'timeoutMs' | 'maxConcurrency'>,
+): TwilioClient {
+  // Sends, redactions and look-ups each have a bound of their own, and none waits for another's socket.
+  const transport = openTransport({ baseUrl: config.baseUrl, connections: config.maxConcurrency * 2 + LOOK_UPS });
+  const messages = `/2010-04-01/Accounts/${encodeURIComponent(config.accountSid)}/Messages`;
+  const request = (method: 'GET' | 'POST', path: string, form?: Record<string, string>, timeoutMs = config.timeoutMs) =>
+    transport.exchange(toRequest(config, method, path, form, timeoutMs));
+
+  return {
+    create: async (text) =>
+      outcomeOfCreate(await request('POST', `${messages}.json`, createForm(text), text.timeoutMs)),
+    fetch: async (sid) => outcomeOfFetch(await request('GET', `${messages}/${encodeURIComponent(sid)}.json`)),
+    redact: async (sid) =>
+      outcomeOfRedact(await request('POST', `${messages}/${encodeURIComponent(sid)}.json`, { Body: '' })),
+    close: () => transport.close(),
+  };
+}
+
+function createForm(text: OutgoingText): Record<string, string> {
+  const sender = /^MG[0-9a-fA-F]{32}$/.test(text.from) ? { MessagingServiceSid: text.from } : { From: text.from };
+  return { To: text.to, ...sender, Body: text.body, StatusCallback: text.statusCallback };
+}
+
+function toRequest(
+  config: Pick<TwilioConfig, 'accountSid' | 'authTokens' | 'apiKey'>,
+  method: 'GET' | 'POST',
+  path: string,
+  form: Record<string, string> | undefined,
+  timeoutMs: number,
+): TwilioRequest {
+  const { sid: user, secret: password } = config.apiKey ?? {
+    sid: config.accountSid,
+    secret: config.authTokens[0] ?? '',
+  };
+  const headers = {
+    authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
+    accept: 'application/json',
+    'user-agent': 'polaris-sms',
+  };
+  if (form === undefined) return { method, path, headers, timeoutMs };
+  const body = new URLSearchParams(form).toString();
+  return {
+    method,
+    path,
+    headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
+    body,
+    timeoutMs,
+  };
+}
+
+function outcomeOfFetch(exchange: Exchange): FetchOutcome {
+  if (exchange.kind !== 'answered') return { kind: 'failed', isGeneral: true, reason: exchange.reason };
+  if (isGone(exchange)) return { kind: 'gone' };
+  const message = exchange.httpStatus === 200 ? readTwilioMessage(exchange.body) : null;
+  return message === null ? failure(exchange) : { kind: 'found', message };
+}
+
+function outcomeOfRedact(exchange: Exchange): RedactOutcome {
+  if (exchange.kind !== 'answered') return { kind: 'failed', isGeneral: true, reason: exchange.reason };
+  if (isGone(exchange)) return { kind: 'redacted' };
+  if (readErrorCode(exchange.body) === '20009') return { kind: 'not finished' };
+  const message = exchange.httpStatus === 200 || exchange.httpStatus === 201 ? readTwilioMessage(exchange.body) : null;
+  return message?.body === '' ? { kind: 'redacted' } : failure(exchange);
+}
+
+type Answered = Extract<Exchange, { kind: 'answered' }>;
+
+/** 20404 is Twilio's word for a message it does not have; a 404 of anything else proves nothing. */
+function isGone(answer: Answered): boolean {
+  return answer.httpStatus === 404 && readErrorCode(answer.body) === '20404';
+}
+
+function failure(answer: Answered): Failure {
+  const isGeneral = answer.httpStatus >= 500 || [401, 403, 429].includes(answer.httpStatus);
+  const code = readErrorCode(answer.body);
+  return {
+    kind: 'failed',
+    isGeneral,
+    reason: `HTTP status ${answer.httpStatus}${code === null ? '' : `, code ${code}`}`,
+  };
+}

@@ -1,0 +1,67 @@
+/** A bounded number of places for calls that run at the same time. */
+export type Slots = {
+  /** A function that gives the place back; null when none became free in time. */
+  take(waitMs: number): Promise<(() => void) | null>;
+  inUse(): number;
+};
+
+type Waiter = (release: (() => void) | null) => void;
+
+export function makeSlots(count: number): Slots {
+  let free = count;
+  const waiters = new Set<Waiter>();
+
+  function handOut(): () => void {
+    let isReleased = false;
+    return () => {
+      if (isReleased) return;
+      isReleased = true;
+      const [next] = waiters;
+      if (next === undefined) free += 1;
+      else next(handOut());
+    };
+  }
+
+  return {
+    inUse: () => count - free,
+    take: (waitMs) => {
+      if (free > 0) {
+        free -= 1;
+        return Promise.resolve(handOut());
+      }
+      return new Promise((resolve) => {
+        const waiter: Waiter = (release) => {
+          clearTimeout(timer);
+          waiters.delete(waiter);
+          resolve(release);
+        };
+        const timer = setTimeout(() => waiter(null), waitMs);
+        waiters.add(waiter);
+      });
+    },
+  };
+}
+
+/** So many failures in a row that are not the item's own fault mean that Twilio as a whole does not answer. */
+const GIVE_UP_AFTER = 20;
+
+/**
+ * Runs `work` for each item, at most `limit` at once. One failure harms no other; after many general failures in a row
+ * the rest is left alone and the answer is `gave up`.
+ */
+export async function forEachAtTwilio<Item>(
+  items: readonly Item[],
+  limit: number,
+  work: (item: Item) => Promise<'general failure' | 'done'>,
+): Promise<'all done' | 'gave up'> {
+  const queue = items.values();
+  let failuresInARow = 0;
+  const worker = async () => {
+    for (const item of queue) {
+      failuresInARow = (await work(item)) === 'general failure' ? failuresInARow + 1 : 0;
+      if (failuresInARow >= GIVE_UP_AFTER) return;
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+  return failuresInARow >= GIVE_UP_AFTER ? 'gave up' : 'all done';
+}
