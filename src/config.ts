@@ -1,0 +1,239 @@
+import { isSupportedCountry } from 'libphonenumber-js/max';
+import { CannotStart } from './errors.ts';
+
+/** The environment, read once, checked as a whole and frozen. CONTRACT: names are those of the Python service. */
+export type Config = {
+  readonly environment: Environment;
+  readonly listen: { readonly address: string; readonly port: number };
+  readonly database: DatabaseConfig;
+  readonly twilio: TwilioConfig;
+  /** Region in which a number without a country prefix is read, ISO 3166-1 alpha-2. */
+  readonly countryCode: string;
+  readonly log: LogConfig;
+};
+
+export type DatabaseConfig = {
+  readonly server: { readonly kind: 'external'; readonly url: string } | { readonly kind: 'embedded' };
+  /** Folder of the embedded PostgreSQL. */
+  readonly dataDir: string;
+  readonly poolSize: number;
+  /** Overrides the key of every keyed hash that the first migration made; null = use that one. */
+  readonly hashKey: string | null;
+};
+
+export type TwilioConfig = {
+  /** `twilio`: a server we are given; `lively` and `quiet`: the simulator, in this process. */
+  readonly server: 'twilio' | 'lively' | 'quiet';
+  readonly accountSid: string;
+  /** The first one makes calls (unless there is an API key); all of them are accepted on callbacks. */
+  readonly authTokens: readonly string[];
+  readonly apiKey: { readonly sid: string; readonly secret: string } | null;
+  readonly baseUrl: string;
+  /** The public URL Twilio calls; null = our own loopback address. */
+  readonly callbackUrl: string | null;
+  /** URL fragment that tunes Twilio's callback retries (TWILIO.md 11); '' = none. */
+  readonly callbackOverrides: string;
+  readonly timeoutMs: number;
+  readonly maxConcurrency: number;
+};
+
+export type LogConfig = {
+  readonly level: 'error' | 'warn' | 'info' | 'debug';
+  readonly format: 'colour' | 'plain' | 'json';
+};
+
+const environments = ['PRODUCTION', 'DEMO', 'DEVELOPMENT', 'STAGING', 'TRAINING', 'TEST'] as const;
+export type Environment = (typeof environments)[number];
+
+type Variables = Readonly<Record<string, string | undefined>>;
+
+/** Refuses with one line for each variable that is bad or missing; never repeats a secret. */
+export function readConfig(env: Variables): Config {
+  const reader = new Reader(env);
+  const environment = reader.oneOf('ENVIRONMENT', environments, 'PRODUCTION');
+  const config: Config = {
+    environment,
+    listen: {
+      address: reader.text('LISTEN_ADDRESS') ?? '0.0.0.0',
+      port: reader.integer(reader.text('PORT') === null ? 'SERVER_PORT' : 'PORT', 5000, 0, 65_535),
+    },
+    database: readDatabase(reader, environment),
+    twilio: readTwilio(reader, environment),
+    countryCode: readCountryCode(reader, environment),
+    log: readLog(reader),
+  };
+  reader.refuseProblems();
+  return Object.freeze(config);
+}
+
+/** What a command needs that only touches the database. */
+export function readDatabaseConfig(env: Variables): DatabaseConfig {
+  const reader = new Reader(env);
+  const database = readDatabase(reader, reader.oneOf('ENVIRONMENT', environments, 'PRODUCTION'));
+  reader.refuseProblems();
+  return database;
+}
+
+const databaseVariables = [
+  'DATABASE_HOST',
+  'DATABASE_PORT',
+  'DATABASE_USER',
+  'DATABASE_PASSWORD',
+  'DATABASE_NAME',
+] as const;
+
+function readDatabase(reader: Reader, environment: Environment): DatabaseConfig {
+  return {
+    server: readDatabaseServer(reader, environment),
+    dataDir: reader.text('DATA_DIR') ?? '.data',
+    poolSize: reader.integer('DATABASE_POOL_SIZE', 10, 1, 1000),
+    hashKey: reader.text('HASH_KEY', { minLength: 16 }),
+  };
+}
+
+function readDatabaseServer(reader: Reader, environment: Environment): DatabaseConfig['server'] {
+  const url = reader.url('DATABASE_URL', ['postgres:', 'postgresql:']);
+  if (url !== null) return { kind: 'external', url };
+  if (environment !== 'PRODUCTION' && reader.noneOf(databaseVariables)) return { kind: 'embedded' };
+  const [host, port, user, password, name] = databaseVariables.map((variable) => reader.required(variable));
+  if (port !== '') reader.integer('DATABASE_PORT', 5432, 1, 65_535);
+  const credentials = `${encodeURIComponent(user ?? '')}:${encodeURIComponent(password ?? '')}`;
+  return { kind: 'external', url: `postgres://${credentials}@${host}:${port}/${encodeURIComponent(name ?? '')}` };
+}
+
+const twilioVariables = [
+  'TWILIO_ACCOUNT_SID',
+  'TWILIO_AUTH_TOKEN',
+  'TWILIO_CALL_BACK_URL',
+  'TWILIO_AUTH_TOKEN_SECONDARY',
+  'TWILIO_API_KEY_SID',
+  'TWILIO_API_KEY_SECRET',
+  'TWILIO_BASE_URL',
+] as const;
+
+function readTwilio(reader: Reader, environment: Environment): TwilioConfig {
+  const isProduction = environment === 'PRODUCTION';
+  const isDisabled = reader.boolean('TWILIO_DISABLED', false) && !isProduction;
+  const isConfigured = isProduction || !reader.noneOf(twilioVariables);
+  const secondary = reader.text('TWILIO_AUTH_TOKEN_SECONDARY');
+  return {
+    server: isDisabled ? 'quiet' : isConfigured ? 'twilio' : 'lively',
+    accountSid: isConfigured ? readAccountSid(reader, isProduction) : '',
+    authTokens: isConfigured ? [reader.required('TWILIO_AUTH_TOKEN'), ...(secondary === null ? [] : [secondary])] : [],
+    apiKey: readApiKey(reader),
+    baseUrl: (reader.url('TWILIO_BASE_URL', ['http:', 'https:']) ?? 'https://api.twilio.com').replace(/\/+$/, ''),
+    callbackUrl: isConfigured ? readCallbackUrl(reader) : null,
+    callbackOverrides: reader.textOrEmpty('TWILIO_CALLBACK_OVERRIDES') ?? 'rc=5&rp=ct,rt,5xx&ct=2000&rt=2500',
+    // A POST answers within 14 s (CONTRACT), so Twilio may take 11 of them at the most.
+    timeoutMs: reader.integer('TWILIO_TIMEOUT_MS', 10_000, 100, 11_000),
+    maxConcurrency: reader.integer('TWILIO_MAX_CONCURRENCY', 50, 1, 1000),
+  };
+}
+
+function readAccountSid(reader: Reader, isProduction: boolean): string {
+  const sid = reader.required('TWILIO_ACCOUNT_SID');
+  if (isProduction && sid !== '' && !/^AC[0-9a-fA-F]{32}$/.test(sid)) {
+    reader.problem('TWILIO_ACCOUNT_SID', 'must be AC followed by 32 hexadecimal digits');
+  }
+  return sid;
+}
+
+function readCallbackUrl(reader: Reader): string {
+  reader.required('TWILIO_CALL_BACK_URL');
+  return reader.url('TWILIO_CALL_BACK_URL', ['http:', 'https:']) ?? '';
+}
+
+function readApiKey(reader: Reader): TwilioConfig['apiKey'] {
+  if (reader.noneOf(['TWILIO_API_KEY_SID', 'TWILIO_API_KEY_SECRET'])) return null;
+  return { sid: reader.required('TWILIO_API_KEY_SID'), secret: reader.required('TWILIO_API_KEY_SECRET') };
+}
+
+function readCountryCode(reader: Reader, environment: Environment): string {
+  const given = environment === 'PRODUCTION' ? reader.required('COUNTRY_CODE') : (reader.text('COUNTRY_CODE') ?? 'GB');
+  const country = given.toUpperCase();
+  if (given !== '' && !isSupportedCountry(country)) {
+    reader.problem('COUNTRY_CODE', 'must be a country in two letters, for example GB');
+  }
+  return country;
+}
+
+function readLog(reader: Reader): LogConfig {
+  const level = reader.oneOf('LOG_LEVEL', ['ERROR', 'WARN', 'INFO', 'DEBUG'] as const, 'INFO');
+  const format = reader.oneOf('LOG_FORMAT', ['COLOUR', 'PLAIN', 'JSON'] as const, 'JSON');
+  return { level: lowerCase(level), format: lowerCase(format) };
+}
+
+function lowerCase<Word extends string>(word: Word): Lowercase<Word> {
+  return word.toLowerCase() as Lowercase<Word>;
+}
+
+/** Reads variables one by one and remembers every problem, so that they are named all at once. */
+class Reader {
+  readonly #env: Variables;
+  readonly #problems = new Map<string, string>();
+
+  constructor(env: Variables) {
+    this.#env = env;
+  }
+
+  /** An empty variable counts as one that is not set: compose files pass those. */
+  text(name: string, { minLength = 1 } = {}): string | null {
+    const value = this.textOrEmpty(name);
+    if (value === null || value === '') return null;
+    if (value.length < minLength) this.problem(name, `must have ${minLength} characters or more`);
+    return value;
+  }
+
+  textOrEmpty(name: string): string | null {
+    return this.#env[name] ?? null;
+  }
+
+  required(name: string): string {
+    const value = this.text(name);
+    if (value === null) this.problem(name, 'is missing');
+    return value ?? '';
+  }
+
+  integer(name: string, byDefault: number, least: number, most: number): number {
+    const value = this.text(name);
+    if (value === null) return byDefault;
+    const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
+    if (number >= least && number <= most) return number;
+    this.problem(name, `must be a whole number from ${least} to ${most}`);
+    return byDefault;
+  }
+
+  boolean(name: string, byDefault: boolean): boolean {
+    const word = this.oneOf(name, ['TRUE', 'FALSE', '1', '0', 'YES', 'NO'] as const, byDefault ? 'TRUE' : 'FALSE');
+    return word === 'TRUE' || word === '1' || word === 'YES';
+  }
+
+  oneOf<Word extends string>(name: string, words: readonly Word[], byDefault: NoInfer<Word>): Word {
+    const value = this.text(name);
+    if (value === null) return byDefault;
+    const word = words.find((known) => known === value.toUpperCase());
+    if (word === undefined) this.problem(name, `must be one of ${words.join(', ')}`);
+    return word ?? byDefault;
+  }
+
+  url(name: string, protocols: readonly string[]): string | null {
+    const value = this.text(name);
+    if (value === null) return null;
+    if (URL.canParse(value) && protocols.includes(new URL(value).protocol)) return value;
+    this.problem(name, `must be an address that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`);
+    return null;
+  }
+
+  noneOf(names: readonly string[]): boolean {
+    return names.every((name) => this.text(name) === null);
+  }
+
+  problem(name: string, what: string): void {
+    if (!this.#problems.has(name)) this.#problems.set(name, what);
+  }
+
+  refuseProblems(): void {
+    if (this.#problems.size === 0) return;
+    throw new CannotStart([...this.#problems].map(([name, what]) => `${name} ${what}`).join('\n'));
+  }
+}

@@ -1,0 +1,99 @@
+import { STATUS_CODES } from 'node:http';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { isDatabaseUnavailable } from '../db/db.ts';
+import { Refusal, type RefusalKind, refusals } from '../errors.ts';
+
+/** RFC 9457, with the fields of both of the Python service's error shapes: `message` = `detail`, `code` = `status`. */
+export const problem = z
+  .object({
+    type: z.literal('about:blank'),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    message: z.string(),
+    code: z.int(),
+    error_code: z.string().optional().describe("Twilio's code, when Twilio refused the message"),
+    message_id: z.string().optional().describe('The recorded message that this is about'),
+  })
+  .meta({ id: 'Problem', description: 'An error, RFC 9457' });
+
+const RETRY_AFTER_S = 5;
+
+/** Every error of every route ends here. */
+export function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const refusal = asRefusal(error);
+  if (refusal !== null) return answerRefusal(reply, refusal);
+  request.log.error({ err: error }, 'a request failed');
+  return sendProblem(reply, 500, 'The service has a fault. Its log names it under the X-Request-ID of this answer.');
+}
+
+export function answerRefusal(reply: FastifyReply, refusal: Refusal): FastifyReply {
+  const { retryAfterS, messageId, errorCode, allow } = refusal.extras;
+  if (retryAfterS !== undefined) reply.header('retry-after', retryAfterS);
+  if (messageId !== undefined) reply.header('x-message-id', messageId);
+  if (allow !== undefined) reply.header('allow', allow.join(', '));
+  return sendProblem(reply, refusals[refusal.kind], refusal.message, {
+    ...(errorCode != null && { error_code: errorCode }),
+    ...(messageId !== undefined && { message_id: messageId }),
+  });
+}
+
+export function problemOf(status: number, detail: string): z.infer<typeof problem> {
+  const title = STATUS_CODES[status] ?? 'Error';
+  return { type: 'about:blank', title, status, detail, message: detail, code: status };
+}
+
+function sendProblem(reply: FastifyReply, status: number, detail: string, more: object = {}): FastifyReply {
+  return reply
+    .code(status)
+    .type('application/problem+json')
+    .serializer(JSON.stringify)
+    .send({ ...problemOf(status, detail), ...more });
+}
+
+function asRefusal(error: unknown): Refusal | null {
+  if (error instanceof Refusal) return error;
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    return new Refusal('bad request', describeIssues(error.validation.map((failure) => failure.params.issue as Issue)));
+  }
+  if (isDatabaseUnavailable(error)) {
+    return new Refusal('unavailable', 'The database cannot be reached. Nothing was sent: ask again.', {
+      retryAfterS: RETRY_AFTER_S,
+    });
+  }
+  return error instanceof Error && 'statusCode' in error ? asHttpRefusal(error as FastifyError) : null;
+}
+
+const fastifyRefusals: Readonly<Record<number, { kind: RefusalKind; detail: string }>> = {
+  400: { kind: 'bad request', detail: 'The request could not be read.' },
+  404: { kind: 'not found', detail: 'There is nothing at this address.' },
+  413: { kind: 'too large', detail: 'The body is larger than 64 KiB.' },
+  415: { kind: 'unsupported media type', detail: 'This address does not take a body of that Content-Type.' },
+};
+
+function asHttpRefusal(error: FastifyError): Refusal | null {
+  const known = fastifyRefusals[error.statusCode ?? 500];
+  if (known === undefined) return null;
+  const isBadJson = /JSON/.test(error.code ?? '') || error instanceof SyntaxError;
+  return new Refusal(known.kind, isBadJson ? 'The body is not valid JSON.' : known.detail);
+}
+
+type Issue = z.core.$ZodIssue;
+
+function describeIssues(issues: readonly Issue[]): string {
+  // Unknown names come first: mostly they are the misspelt name of what is missing.
+  const sorted = [...issues].sort((a, b) => rank(a) - rank(b));
+  return sorted.slice(0, 5).map(describeIssue).join(' ');
+}
+
+function rank(issue: Issue): number {
+  return issue.code === 'unrecognized_keys' ? 0 : 1;
+}
+
+function describeIssue(issue: Issue): string {
+  if (issue.code === 'unrecognized_keys') return `Unknown: ${issue.keys.slice(0, 5).join(', ').slice(0, 200)}.`;
+  const where = issue.path.join('.') || 'The request';
+  return `${where}: ${issue.message}.`;
+}

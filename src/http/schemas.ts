@@ -1,0 +1,199 @@
+import { z } from 'zod';
+import { MAX_CONTENT_LENGTH, type Message } from '../message/message.ts';
+import { statuses } from '../message/status.ts';
+import { problem } from './problem.ts';
+
+/** The wire format: names and forms are those of the Python service (CONTRACT.md). */
+
+/** PostgreSQL refuses NUL, and pg would replace a lone surrogate without a word, so both stop here. */
+function text(max: number) {
+  return z
+    .string('must be a text')
+    .max(max, `must not be longer than ${max} characters`)
+    .refine((value) => !value.includes('\0'), 'must not contain a NUL character')
+    .refine((value) => value.isWellFormed(), 'must not contain half a surrogate pair');
+}
+
+const requiredText = (max: number) => text(max).min(1, 'must not be empty');
+
+/** Longer than any number, name or code; short enough for an index. */
+const MAX_WORD = 250;
+const ignored = z.unknown().optional().meta({ deprecated: true, description: 'Taken from old clients and ignored' });
+
+export const messageRequest = z
+  .strictObject(
+    {
+      sender: requiredText(MAX_WORD).describe('A number in E.164, a short code, a name, or a messaging service (MG…)'),
+      receiver: requiredText(MAX_WORD).describe('A phone number in any usual spelling; stored as it is spelled'),
+      content: requiredText(MAX_CONTENT_LENGTH).describe('The text'),
+      error_code: text(MAX_WORD).nullish().meta({ deprecated: true, description: 'Kept until Twilio gives its own' }),
+      error_message: text(2000).nullish().meta({ deprecated: true, description: 'Kept until Twilio gives its own' }),
+      status: ignored,
+      twilio_sid: ignored,
+      date_sent: ignored,
+      trustomer_code: ignored,
+      product_name: ignored,
+    },
+    { error: (issue) => (issue.code === 'invalid_type' ? 'a JSON object is expected' : undefined) },
+  )
+  .meta({
+    id: 'MessageRequest',
+    examples: [
+      { sender: '+447700900001', receiver: '+447700900123', content: 'Your appointment is on Monday at 10:00.' },
+    ],
+  });
+
+const timestamp = z.string().meta({ format: 'date-time' });
+
+export const message = z
+  .object({
+    uuid: z.string(),
+    created: timestamp.describe('UTC, with milliseconds, like every time here'),
+    created_by: z.string(),
+    modified: timestamp,
+    modified_by: z.string(),
+    sender: z.string(),
+    receiver: z.string().describe('Exactly as it was sent'),
+    content: z.string(),
+    status: z
+      .string()
+      .optional()
+      .describe(`One of ${Object.keys(statuses).join(', ')}`),
+    twilio_sid: z.string().optional().describe('Once Twilio has it'),
+    date_sent: timestamp.optional().describe('When Twilio handed it to the carrier'),
+    trustomer_code: z.string(),
+    product_name: z.string(),
+    error_code: z.string().optional().describe("Twilio's code, when something went wrong"),
+    error_message: z.string().optional(),
+    deleted: timestamp.optional(),
+    redacted: timestamp.optional().describe("When Twilio's copy of the text was emptied"),
+  })
+  .meta({
+    id: 'Message',
+    description: 'A message; what is not known is left out',
+    examples: [
+      {
+        content: 'Your appointment is on Monday at 10:00.',
+        created: '2026-11-23T15:20:45.561Z',
+        created_by: 'unknown',
+        modified: '2026-11-23T15:20:45.616Z',
+        modified_by: 'unknown',
+        product_name: 'gdm',
+        receiver: '+447700900123',
+        sender: '+447700900001',
+        status: 'queued',
+        trustomer_code: 'ouh',
+        twilio_sid: 'SM0123456789abcdef0123456789abcdef',
+        uuid: '90422bdb-077e-4c62-8dfe-315ba3cea0ce',
+      },
+    ],
+  });
+
+/** Keys in the order of the alphabet, those without a value left out, as the Python service wrote them. */
+export function toWire(row: Message): z.infer<typeof message> {
+  return {
+    content: row.content,
+    created: row.created.toISOString(),
+    created_by: row.created_by,
+    ...(row.date_sent !== null && { date_sent: toIsoUtc(row.date_sent) }),
+    ...(row.deleted !== null && { deleted: row.deleted.toISOString() }),
+    ...(row.error_code !== null && { error_code: row.error_code }),
+    ...(row.error_message !== null && { error_message: row.error_message }),
+    modified: row.modified.toISOString(),
+    modified_by: row.modified_by,
+    product_name: row.product_name,
+    receiver: row.receiver,
+    ...(row.redacted !== null && { redacted: row.redacted.toISOString() }),
+    sender: row.sender,
+    ...(row.status !== null && { status: row.status }),
+    trustomer_code: row.trustomer_code,
+    ...(row.twilio_sid !== null && { twilio_sid: row.twilio_sid }),
+    uuid: row.uuid,
+  };
+}
+
+/** Rows of the Python service hold `2021-02-03 12:34:56+00:00`; what no clock would write is passed on as it is. */
+function toIsoUtc(dateSent: string): string {
+  const hasZone = /(Z|GMT|[+-]\d\d:?\d\d)$/.test(dateSent);
+  const milliseconds = Date.parse(hasZone ? dateSent : `${dateSent}Z`);
+  return Number.isNaN(milliseconds) ? dateSent : new Date(milliseconds).toISOString();
+}
+
+export const noQuery = z.strictObject({});
+
+export const messageId = z.object({ message_id: z.string().describe("The message's uuid") });
+
+const tenantWord = z
+  .string('is missing')
+  .trim()
+  .min(1, 'must not be empty')
+  .max(MAX_WORD, `must not be longer than ${MAX_WORD} characters`)
+  // Node joins a header that comes twice with a comma.
+  .refine((value) => !value.includes(','), 'must come once')
+  .transform((value) => value.toLowerCase());
+
+/** On whose behalf: read in any case, stored in lower case. The other headers pass through. */
+export const tenantHeaders = z.looseObject({
+  'x-trustomer': tenantWord.describe('The trust, for example OUH'),
+  'x-product': tenantWord.describe('The product, for example GDM'),
+});
+
+const MAX_LIMIT = 2_147_483_647;
+
+export const listQuery = z.strictObject({
+  receiver: text(MAX_WORD).optional().describe('Exactly as stored'),
+  limit: z
+    .string('must come once')
+    .regex(/^\d{1,10}$/, 'must be a whole number, 0 or more')
+    .transform(Number)
+    .refine((limit) => limit <= MAX_LIMIT, `must not be larger than ${MAX_LIMIT}`)
+    .optional()
+    .meta({ description: '0 or left out: no limit' }),
+});
+
+const instant = z
+  .string('is missing or came twice')
+  // A plus sign that was not encoded arrives as a space.
+  .transform((value) => value.replace(/ (\d\d:?\d\d)$/, '+$1'))
+  .refine(isInstant, 'must be a date and time with a zone, for example 2026-11-23T00:00:00.000Z');
+
+export const countsQuery = z.strictObject({
+  start_date: instant.meta({ format: 'date-time', description: 'From here on, itself included' }),
+  end_date: instant.meta({ format: 'date-time', description: 'Up to here, itself included' }),
+  trustomer_code: tenantWord.optional().describe('Only this trust'),
+  product_name: tenantWord.optional().describe('Only this product'),
+});
+
+function isInstant(value: string): boolean {
+  const match = /^(\d{4}-\d\d-\d\d)T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):?[0-5]\d)$/.exec(
+    value,
+  );
+  const day = match?.[1];
+  if (day === undefined || day.startsWith('0000')) return false;
+  const parsed = new Date(`${day}T00:00:00Z`);
+  return !Number.isNaN(parsed.getTime()) && parsed.toISOString().startsWith(day);
+}
+
+export const counts = z
+  .object({
+    data: z.record(z.string(), z.record(z.string(), z.int())).describe('UTC day → status → how many'),
+    data_type: z.literal('sms_status_counts'),
+    description: z.string(),
+    measurement_timestamp: timestamp,
+  })
+  .meta({
+    id: 'StatusCounts',
+    examples: [
+      {
+        data: { '2019-11-14': { delivered: 2, sent: 1 } },
+        data_type: 'sms_status_counts',
+        description: 'This is a count of the sms statuses',
+        measurement_timestamp: '2026-11-23T15:20:46.279+00:00',
+      },
+    ],
+  });
+
+/** The errors of a route, for the document. */
+export function problems(...statusCodes: number[]): Record<number, typeof problem> {
+  return Object.fromEntries(statusCodes.map((status) => [status, problem]));
+}

@@ -1,0 +1,151 @@
+import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
+import etag from '@fastify/etag';
+import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from 'fastify';
+import { validatorCompiler } from 'fastify-type-provider-zod';
+import { Refusal } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import type { HttpApp } from './app-type.ts';
+import { bulkUpdateRoute } from './bulk-update.ts';
+import { type CallbackDeps, callbackRoute } from './callback.ts';
+import { countsRoute } from './counts.ts';
+import { type HealthDeps, healthRoutes } from './health.ts';
+import { type MessagesDeps, messageRoutes } from './messages.ts';
+import { describeApi } from './openapi.ts';
+import { answerError, answerRefusal, problemOf } from './problem.ts';
+
+export type ServerDeps = {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly isProduction: boolean;
+  readonly messages: MessagesDeps;
+  readonly callbacks: CallbackDeps;
+  readonly bulkUpdate: () => Promise<void>;
+  readonly health: HealthDeps;
+};
+
+const MAX_BODY_BYTES = 64 * 1024;
+const HEADERS_WITHIN_MS = 10_000;
+const REQUEST_WITHIN_MS = 15_000;
+const KEEP_ALIVE_MS = 72_000;
+
+/** The index of the API: each group of routes on a line. */
+export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
+  const app = openHttp(deps);
+  const refuseOtherMethods = watchAddresses(app);
+  await app.register(etag);
+  await describeApi(app, { version: deps.health.version.version, isProduction: deps.isProduction });
+
+  messageRoutes(app, deps.messages);
+  await app.register((scope: HttpApp) => callbackRoute(scope, deps.callbacks));
+  await app.register((scope: HttpApp) => bulkUpdateRoute(scope, deps.bulkUpdate));
+  countsRoute(app, { db: deps.messages.db, clock: deps.messages.clock });
+  healthRoutes(app, deps.health);
+  refuseOtherMethods();
+  return app;
+}
+
+/** The ground rules: sizes, times, ids, the one shape of errors, a line and a metric for each request. */
+function openHttp({ log, metrics }: ServerDeps): HttpApp {
+  const app: HttpApp = Fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    bodyLimit: MAX_BODY_BYTES,
+    requestTimeout: REQUEST_WITHIN_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    forceCloseConnections: 'idle',
+    http: { headersTimeout: HEADERS_WITHIN_MS },
+    routerOptions: { maxParamLength: 500 },
+    genReqId: (request) => requestIdOf(request.headers['x-request-id']),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestID' }),
+    clientErrorHandler: answerBrokenRequest,
+    frameworkErrors: (_error, _request, reply) => {
+      answerRefusal(reply, new Refusal('bad request', 'The address could not be read.'));
+    },
+  });
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(() => JSON.stringify);
+  readStrictJson(app);
+  app.setErrorHandler(answerError);
+  app.setNotFoundHandler((_request, reply) =>
+    answerRefusal(reply, new Refusal('not found', 'There is nothing at this address.')),
+  );
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+    refuseEncodedBody(request);
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    // The route, not the address: a query can hold a phone number.
+    const route = request.routeOptions.url ?? 'none';
+    const status = reply.statusCode;
+    metrics.requests.observe({ method: request.method, route, status }, reply.elapsedTime / 1000);
+    request.log.info({ method: request.method, route, status, ms: Math.round(reply.elapsedTime) }, 'request');
+  });
+  return app;
+}
+
+/** Echoes a caller's id when it is short and printable, so that logs of both sides can be joined. */
+function requestIdOf(given: string | string[] | undefined): string {
+  return typeof given === 'string' && /^[\x21-\x7e]{1,128}$/.test(given) ? given : randomUUID();
+}
+
+/** UTF-8 or nothing: a lenient decoder would send question marks to a patient. */
+function readStrictJson(app: HttpApp): void {
+  app.removeAllContentTypeParsers();
+  const parseJson = app.getDefaultJsonParser('error', 'error');
+  const utf8 = new TextDecoder('utf-8', { fatal: true });
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    if (body.length === 0) return done(null, undefined);
+    try {
+      parseJson(request, utf8.decode(body as Buffer), done);
+    } catch {
+      done(new Refusal('bad request', 'The body is not valid UTF-8.'));
+    }
+  });
+}
+
+function refuseEncodedBody(request: FastifyRequest): void {
+  const encoding = request.headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new Refusal('unsupported media type', 'Compressed bodies are not taken.');
+  }
+}
+
+const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
+
+/** Remembers every address; the function it returns makes each answer 405 to the methods that it does not have. */
+function watchAddresses(app: HttpApp): () => void {
+  const addresses = new Set<string>();
+  app.addHook('onRoute', ({ url }) => {
+    addresses.add(url);
+  });
+  return () => {
+    for (const url of [...addresses]) {
+      const allow = methods.filter((method) => app.hasRoute({ url, method }));
+      const onRequest = async () => {
+        throw new Refusal('method not allowed', `This address knows ${allow.join(', ')}.`, { allow });
+      };
+      const others = methods.filter((method) => !allow.includes(method));
+      app.route({ url, method: others, exposeHeadRoute: false, schema: { hide: true }, onRequest, handler: onRequest });
+    }
+  };
+}
+
+/** What Node's parser refuses never becomes a request; it gets the same shape of error. */
+function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, detail] = brokenRequests[error.code ?? ''] ?? [400, 'The request is not valid HTTP.'];
+  const body = JSON.stringify(problemOf(status, detail));
+  socket.end(
+    `HTTP/1.1 ${status} ${problemOf(status, detail).title}\r\nContent-Type: application/problem+json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}
+
+const brokenRequests: Readonly<Record<string, [number, string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'The headers are larger than 16 KiB.'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request did not arrive in time.'],
+};

@@ -1,0 +1,45 @@
+import type { Db, Tx } from '../db/db.ts';
+import { type Callback, claimCallbacks, insertCallback, listJoinable } from './callbacks.ts';
+import { evidenceOfCallback } from './evidence.ts';
+import { type AtTwilio, finishedAmong, isWithoutSid, recordEvidence, uuidsOfSid } from './messages.ts';
+
+/** What became of a callback; `finished` are the messages whose text Twilio should empty now. */
+export type Received = { readonly result: 'applied' | 'no change' | 'kept'; readonly finished: readonly AtTwilio[] };
+
+/**
+ * A callback whose signature is good: kept, joined to its message, believed if it moves the status forward. All of it is
+ * committed when this returns (G6). `claimedUuid` is our id from the callback URL; with it a callback finds its row even
+ * before the answer to the create has. A SID that nobody knows yet is kept until its message turns up.
+ */
+export async function receiveCallback(db: Db, callback: Callback, claimedUuid: string | null): Promise<Received> {
+  return db.transaction(async (tx) => {
+    const uuids = await messagesOf(tx, callback.twilioSid, claimedUuid);
+    const [first = null] = uuids;
+    await insertCallback(tx, callback, first);
+    if (first === null) return { result: 'kept', finished: [] };
+    let isChanged = false;
+    for (const uuid of uuids) isChanged = (await recordEvidence(tx, uuid, evidenceOfCallback(callback))) || isChanged;
+    return { result: isChanged ? 'applied' : 'no change', finished: await finishedAmong(tx, uuids) };
+  });
+}
+
+/** Joins kept callbacks to messages that have turned up since; says how many messages got one. */
+export async function joinKeptCallbacks(db: Db): Promise<number> {
+  return db.transaction(async (tx) => {
+    const joinable = await listJoinable(tx, JOIN_BATCH);
+    for (const { uuid, twilioSid } of joinable) {
+      for (const callback of await claimCallbacks(tx, uuid, twilioSid)) {
+        await recordEvidence(tx, uuid, evidenceOfCallback(callback));
+      }
+    }
+    return joinable.length;
+  });
+}
+
+const JOIN_BATCH = 500;
+
+async function messagesOf(tx: Tx, twilioSid: string, claimedUuid: string | null): Promise<string[]> {
+  const uuids = await uuidsOfSid(tx, twilioSid);
+  if (uuids.length > 0 || claimedUuid === null) return uuids;
+  return (await isWithoutSid(tx, claimedUuid)) ? [claimedUuid] : [];
+}

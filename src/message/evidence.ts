@@ -1,0 +1,41 @@
+import { meaningOf } from '../twilio/error-codes.ts';
+import type { TwilioMessage } from '../twilio/outcome.ts';
+import type { Callback } from './callbacks.ts';
+
+/** What Twilio said about a message, in its answer to a create, in a callback, or when asked. */
+export type Evidence = {
+  readonly source: 'answer' | 'callback' | 'fetch';
+  readonly twilioSid: string;
+  /** Twilio's word; one that we do not know changes no status. */
+  readonly status: string;
+  readonly errorCode: string | null;
+  readonly errorMessage: string | null;
+  /** ISO 8601 UTC; callbacks carry none. */
+  readonly dateSent: string | null;
+  /** The quiet simulator's `sent` is made up: nothing was sent, so any signed callback replaces it. */
+  readonly isPlaceholder: boolean;
+};
+
+export function evidenceOf(message: TwilioMessage, source: 'answer' | 'fetch', isQuiet: boolean): Evidence {
+  return {
+    source,
+    twilioSid: message.sid,
+    status: message.status,
+    errorCode: message.errorCode,
+    errorMessage: message.errorMessage ?? meaningOf(message.errorCode),
+    dateSent: message.dateSent,
+    isPlaceholder: isQuiet && message.status === 'sent',
+  };
+}
+
+export function evidenceOfCallback(callback: Callback): Evidence {
+  return {
+    source: 'callback',
+    twilioSid: callback.twilioSid,
+    status: callback.messageStatus,
+    errorCode: callback.errorCode,
+    errorMessage: callback.errorMessage ?? meaningOf(callback.errorCode),
+    dateSent: null,
+    isPlaceholder: false,
+  };
+}

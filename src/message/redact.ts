@@ -1,0 +1,88 @@
+import type { Db } from '../db/db.ts';
+import type { Log } from '../log.ts';
+import type { RedactOutcome, TwilioClient } from '../twilio/client.ts';
+import { forEachAtTwilio, makeSlots } from '../twilio/slots.ts';
+import { type AtTwilio, listUnredacted, recordRedaction } from './messages.ts';
+
+/** Empties the text of finished messages at Twilio and records that Twilio's answer showed it empty. */
+export type Redactor = {
+  /** Never throws; what fails is tried again by the sweep and by the next bulk update. */
+  redact(message: AtTwilio): Promise<RedactResult>;
+  /** Everything that ended before `before`; gives up on a general failure. Answers how many were emptied. */
+  redactFinished(before: Date): Promise<number>;
+  inFlight(): number;
+  /** Waits for what is under way. */
+  drain(): Promise<void>;
+};
+
+export type RedactResult = RedactOutcome['kind'] | 'too busy';
+
+export type RedactDeps = {
+  readonly db: Db;
+  readonly twilio: TwilioClient;
+  readonly log: Log;
+  readonly maxConcurrency: number;
+  readonly countRedaction: (result: RedactResult) => void;
+};
+
+const BATCH = 1_000;
+/** A redaction that waits longer than this for its turn is left to the sweep. */
+const TURN_MS = 10_000;
+
+export function makeRedactor(deps: RedactDeps): Redactor {
+  const { db, twilio, log, maxConcurrency, countRedaction } = deps;
+  const slots = makeSlots(maxConcurrency);
+  const underWay = new Set<Promise<unknown>>();
+
+  async function emptyAtTwilio(message: AtTwilio): Promise<RedactResult> {
+    const release = await slots.take(TURN_MS);
+    if (release === null) return 'too busy';
+    try {
+      const outcome = await twilio.redact(message.twilioSid);
+      if (outcome.kind === 'redacted') await db.transaction((tx) => recordRedaction(tx, message.uuid));
+      if (outcome.kind === 'failed') log.warn({ messageId: message.uuid, reason: outcome.reason }, 'redaction failed');
+      return outcome.kind;
+    } catch (error) {
+      log.warn({ err: error, messageId: message.uuid }, 'a redaction was not recorded');
+      return 'failed';
+    } finally {
+      release();
+    }
+  }
+
+  async function redact(message: AtTwilio): Promise<RedactResult> {
+    const running = emptyAtTwilio(message);
+    underWay.add(running);
+    const result = await running.finally(() => underWay.delete(running));
+    countRedaction(result);
+    return result;
+  }
+
+  return {
+    redact,
+    redactFinished: (before) => redactFinished(deps, redact, before),
+    inFlight: () => underWay.size,
+    drain: async () => {
+      await Promise.allSettled([...underWay]);
+    },
+  };
+}
+
+async function redactFinished(
+  { db, maxConcurrency }: RedactDeps,
+  redact: (message: AtTwilio) => Promise<RedactResult>,
+  before: Date,
+): Promise<number> {
+  let redacted = 0;
+  for (let after = ''; ; ) {
+    const batch = await listUnredacted(db, before, after, BATCH);
+    const ended = await forEachAtTwilio(batch, maxConcurrency, async (message) => {
+      const result = await redact(message);
+      if (result === 'redacted') redacted += 1;
+      return result === 'failed' ? 'general failure' : 'done';
+    });
+    const last = batch.at(-1);
+    if (ended === 'gave up' || last === undefined || batch.length < BATCH) return redacted;
+    after = last.uuid;
+  }
+}

@@ -1,0 +1,50 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+/** What an operator can watch at /metrics. Labels are kinds, never ids or patient data. */
+export type Metrics = ReturnType<typeof makeMetrics>;
+
+export function makeMetrics(pool: () => { total: number; idle: number; waiting: number }) {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  new Gauge({
+    name: 'sms_database_connections',
+    help: 'Pooled PostgreSQL connections by state; waiting = requests that wait for one',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      const { total, idle, waiting } = pool();
+      this.set({ state: 'busy' }, total - idle);
+      this.set({ state: 'idle' }, idle);
+      this.set({ state: 'waiting' }, waiting);
+    },
+  });
+  return {
+    registry,
+    requests: new Histogram({
+      name: 'http_request_duration_seconds',
+      help: 'Requests by method, route and status',
+      labelNames: ['method', 'route', 'status'],
+      buckets: [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15],
+      registers,
+    }),
+    sends: new Counter({
+      name: 'sms_sends_total',
+      help: 'Attempts to hand a message to Twilio, by outcome',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    callbacks: new Counter({
+      name: 'sms_callbacks_total',
+      help: 'Status callbacks by result: applied, no change, kept (unknown SID), refused (bad signature), invalid',
+      labelNames: ['result'],
+      registers,
+    }),
+    redactions: new Counter({
+      name: 'sms_redactions_total',
+      help: 'Attempts to empty a text at Twilio, by result',
+      labelNames: ['result'],
+      registers,
+    }),
+  };
+}
