@@ -1,6 +1,5 @@
-import { z } from 'zod';
 import type { HttpApp } from './app-type.ts';
-import { noQuery, problems } from './schemas.ts';
+import { noContent, noQuery, problems } from './schemas.ts';
 
 /** GET as well as POST, as cron jobs of the platform use either. HEAD must not run it. */
 export async function bulkUpdateRoute(app: HttpApp, bulkUpdate: () => Promise<void>): Promise<void> {
@@ -21,7 +20,7 @@ export async function bulkUpdateRoute(app: HttpApp, bulkUpdate: () => Promise<vo
         'Looks at the messages of the last 7 days. Answers when it is done; one failure harms no other message.',
       tags: ['sms'],
       querystring: noQuery,
-      response: { 204: z.null().describe('Done'), ...problems(400, 503) },
+      response: { 204: noContent('Done'), ...problems(400, 503) },
     },
     handler: async (_request, reply) => {
       await bulkUpdate();

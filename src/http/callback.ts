@@ -1,4 +1,3 @@
-import { z } from 'zod';
 import { within } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 import type { Received } from '../message/callback.ts';
@@ -6,7 +5,7 @@ import type { Callback } from '../message/callbacks.ts';
 import type { Redactor } from '../message/redact.ts';
 import { isSigned, urlsTwilioMaySign } from '../twilio/signature.ts';
 import type { HttpApp } from './app-type.ts';
-import { problems } from './schemas.ts';
+import { noContent, problems } from './schemas.ts';
 
 export type CallbackDeps = {
   readonly receive: (callback: Callback, claimedUuid: string | null) => Promise<Received>;
@@ -42,8 +41,7 @@ export async function callbackRoute(app: HttpApp, deps: CallbackDeps): Promise<v
         summary: "Twilio's status callback",
         description: 'A form, signed by Twilio: `X-Twilio-Signature`. Fields that nobody knew yet are kept.',
         tags: ['twilio'],
-        consumes: ['application/x-www-form-urlencoded'],
-        response: { 204: z.null().describe('Committed'), ...problems(400, 403, 413, 415, 503) },
+        response: { 204: noContent('Committed'), ...problems(400, 403, 413, 415, 503) },
       },
     },
     async (request, reply) => {

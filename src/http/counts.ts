@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { Db } from '../db/db.ts';
 import { reportStatusCounts } from '../message/report.ts';
 import type { HttpApp } from './app-type.ts';
-import { counts, countsQuery, problems } from './schemas.ts';
+import { answer, counts, countsQuery, problems } from './schemas.ts';
 
 export function countsRoute(app: HttpApp, deps: { readonly db: Db; readonly clock: Clock }): void {
   app.get(
@@ -12,7 +12,7 @@ export function countsRoute(app: HttpApp, deps: { readonly db: Db; readonly cloc
         summary: 'How many messages a UTC day and status, deleted ones left out',
         tags: ['report'],
         querystring: countsQuery,
-        response: { 200: counts, ...problems(400, 503) },
+        response: { 200: answer('The counts', counts), ...problems(400, 503) },
       },
     },
     async ({ query }) => ({

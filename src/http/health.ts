@@ -2,7 +2,7 @@ import type { Registry } from 'prom-client';
 import { z } from 'zod';
 import { within } from '../clock.ts';
 import type { HttpApp } from './app-type.ts';
-import { noQuery } from './schemas.ts';
+import { answer, noQuery } from './schemas.ts';
 
 /** Says `ok`, or throws or answers with what is wrong. */
 export type Check = () => Promise<string>;
@@ -20,7 +20,10 @@ const health = z
     status: z.enum(['success', 'failure']),
     results: z.array(z.object({ checker: z.string(), passed: z.boolean(), output: z.string() })),
   })
-  .meta({ id: 'Health' });
+  .meta({
+    id: 'Health',
+    examples: [{ status: 'success', results: [{ checker: 'database', passed: true, output: 'ok' }] }],
+  });
 
 /** What watches the service: is the process alive, can it work, which build is it, how is it doing. */
 export function healthRoutes(app: HttpApp, deps: HealthDeps): void {
@@ -31,7 +34,7 @@ export function healthRoutes(app: HttpApp, deps: HealthDeps): void {
         summary: 'The process is alive, whatever the database does',
         tags: ['system'],
         querystring: noQuery,
-        response: { 200: z.object({ running: z.literal(true) }) },
+        response: { 200: answer('Alive', z.object({ running: z.literal(true) })) },
       },
     },
     async () => ({ running: true as const }),
@@ -44,7 +47,7 @@ export function healthRoutes(app: HttpApp, deps: HealthDeps): void {
         summary: 'Build number, git hash and version',
         tags: ['system'],
         querystring: noQuery,
-        response: { 200: z.object({ circle: z.string(), hash: z.string(), version: z.string() }) },
+        response: { 200: answer('The build', z.object({ circle: z.string(), hash: z.string(), version: z.string() })) },
       },
     },
     async () => deps.version,
@@ -57,7 +60,7 @@ export function healthRoutes(app: HttpApp, deps: HealthDeps): void {
         summary: 'Can it work? Each check by name; 503 when one fails',
         tags: ['system'],
         querystring: noQuery,
-        response: { 200: health, 503: health },
+        response: { 200: answer('It can', health), 503: answer('It cannot; a check says why', health) },
       },
     },
     async (_request, reply) => {
@@ -72,7 +75,14 @@ export function healthRoutes(app: HttpApp, deps: HealthDeps): void {
 
   app.get(
     '/metrics',
-    { schema: { summary: 'For Prometheus', tags: ['system'], querystring: noQuery } },
+    {
+      schema: {
+        summary: 'For Prometheus',
+        tags: ['system'],
+        querystring: noQuery,
+        response: { 200: answer('Metrics', z.string(), 'text/plain') },
+      },
+    },
     async (_request, reply) => reply.type(deps.registry.contentType).send(await deps.registry.metrics()),
   );
 }

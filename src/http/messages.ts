@@ -11,7 +11,17 @@ import { toE164 } from '../message/phone-number.ts';
 import { RECORDING_MS, type Sent } from '../message/send.ts';
 import type { Slots } from '../twilio/slots.ts';
 import type { HttpApp } from './app-type.ts';
-import { listQuery, message, messageId, messageRequest, noQuery, problems, tenantHeaders, toWire } from './schemas.ts';
+import {
+  answer,
+  listQuery,
+  message,
+  messageId,
+  messageRequest,
+  noQuery,
+  problems,
+  tenantHeaders,
+  toWire,
+} from './schemas.ts';
 
 export type MessagesDeps = {
   readonly db: Db;
@@ -42,8 +52,8 @@ export function messageRoutes(app: HttpApp, deps: MessagesDeps): void {
         querystring: noQuery,
         headers: tenantHeaders,
         response: {
-          200: message.describe('Twilio has it'),
-          202: message.describe('Recorded; this service follows it to the end. `Location` names it'),
+          200: answer('Twilio has it', message),
+          202: answer('Recorded; this service follows it to the end. `Location` names it', message),
           ...problems(400, 413, 415, 422, 503),
         },
       },
@@ -65,7 +75,7 @@ export function messageRoutes(app: HttpApp, deps: MessagesDeps): void {
         tags: ['sms'],
         querystring: listQuery,
         headers: tenantHeaders,
-        response: { 200: z.array(message), ...problems(400, 503) },
+        response: { 200: answer('The messages', z.array(message)), ...problems(400, 503) },
       },
     },
     async (request) => {
@@ -84,7 +94,7 @@ export function messageRoutes(app: HttpApp, deps: MessagesDeps): void {
         tags: ['sms'],
         params: messageId,
         querystring: noQuery,
-        response: { 200: message, ...problems(400, 404, 503) },
+        response: { 200: answer('The message', message), ...problems(400, 404, 503) },
       },
     },
     async (request) => {
@@ -104,7 +114,7 @@ export function messageRoutes(app: HttpApp, deps: MessagesDeps): void {
         params: messageId,
         querystring: noQuery,
         headers: tenantHeaders,
-        response: { 200: message, ...problems(400, 403, 404, 503) },
+        response: { 200: answer('The message, with `deleted`', message), ...problems(400, 403, 404, 503) },
       },
     },
     async (request) => {

@@ -17,7 +17,17 @@ export const problem = z
     error_code: z.string().optional().describe("Twilio's code, when Twilio refused the message"),
     message_id: z.string().optional().describe('The recorded message that this is about'),
   })
-  .meta({ id: 'Problem', description: 'An error, RFC 9457' });
+  .meta({
+    id: 'Problem',
+    description: 'An error, RFC 9457',
+    examples: [
+      {
+        ...problemOf(422, 'The receiver has opted out of texts from this sender.'),
+        error_code: '21610',
+        message_id: '90422bdb-077e-4c62-8dfe-315ba3cea0ce',
+      },
+    ],
+  });
 
 const RETRY_AFTER_S = 5;
 
@@ -40,9 +50,9 @@ export function answerRefusal(reply: FastifyReply, refusal: Refusal): FastifyRep
   });
 }
 
-export function problemOf(status: number, detail: string): z.infer<typeof problem> {
+export function problemOf(status: number, detail: string) {
   const title = STATUS_CODES[status] ?? 'Error';
-  return { type: 'about:blank', title, status, detail, message: detail, code: status };
+  return { type: 'about:blank' as const, title, status, detail, message: detail, code: status };
 }
 
 function sendProblem(reply: FastifyReply, status: number, detail: string, more: object = {}): FastifyReply {

@@ -193,7 +193,26 @@ export const counts = z
     ],
   });
 
+/** An answer, for the document. */
+export function answer(description: string, schema: z.ZodType, contentType = 'application/json') {
+  return { description, content: { [contentType]: { schema } } };
+}
+
+export const noContent = (description: string) => z.null().describe(description);
+
+const problemMeanings: Readonly<Record<number, string>> = {
+  400: 'The request is wrong: change it. Nothing was recorded or sent',
+  403: 'Not yours, or not signed by Twilio. Nothing was changed',
+  404: 'There is no such message',
+  413: 'The body is larger than 64 KiB',
+  415: 'The Content-Type is not taken here',
+  422: 'Twilio refused this message for good: it was not and will not be sent',
+  503: 'PostgreSQL or Twilio cannot be reached. What was asked was not and will not be done: ask again after `Retry-After` seconds',
+};
+
 /** The errors of a route, for the document. */
-export function problems(...statusCodes: number[]): Record<number, typeof problem> {
-  return Object.fromEntries(statusCodes.map((status) => [status, problem]));
+export function problems(...statusCodes: number[]) {
+  return Object.fromEntries(
+    statusCodes.map((status) => [status, answer(problemMeanings[status] ?? '', problem, 'application/problem+json')]),
+  );
 }
