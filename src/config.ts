@@ -43,7 +43,7 @@ export type LogConfig = {
 };
 
 const environments = ['PRODUCTION', 'DEMO', 'DEVELOPMENT', 'STAGING', 'TRAINING', 'TEST'] as const;
-export type Environment = (typeof environments)[number];
+type Environment = (typeof environments)[number];
 
 type Variables = Readonly<Record<string, string | undefined>>;
 

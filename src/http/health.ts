@@ -5,7 +5,7 @@ import type { HttpApp } from './app-type.ts';
 import { answer, noQuery } from './schemas.ts';
 
 /** Says `ok`, or throws or answers with what is wrong. */
-export type Check = () => Promise<string>;
+type Check = () => Promise<string>;
 
 export type HealthDeps = {
   readonly checks: Readonly<Record<string, Check>>;

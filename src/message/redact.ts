@@ -15,7 +15,7 @@ export type Redactor = {
   drain(): Promise<void>;
 };
 
-export type RedactResult = RedactOutcome['kind'] | 'too busy';
+type RedactResult = RedactOutcome['kind'] | 'too busy';
 
 export type RedactDeps = {
   readonly db: Db;

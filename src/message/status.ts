@@ -65,12 +65,8 @@ export function asStatus(word: string | null | undefined): Status | null {
   return words().find((status) => status === word) ?? null;
 }
 
-export function isTerminal(status: Status): boolean {
+function isTerminal(status: Status): boolean {
   return statuses[status].rank >= TERMINAL_RANK;
-}
-
-export function mayFollow(next: Status, current: Status): boolean {
-  return statuses[next].rank > statuses[current].rank;
 }
 
 /** The rank of an SQL expression that yields a status; an unknown word or NULL, as old rows may hold, ranks lowest. */

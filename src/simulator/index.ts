@@ -31,7 +31,8 @@ async function run(options: SimulatorOptions): Promise<void> {
   const simulator = await startSimulator({ ...options, onEvent: (event) => print(`${describeEvent(event)}\n`) });
   print(welcome(simulator, options.quiet === true));
   const stop = () => void simulator.stop();
-  process.once('SIGINT', stop).once('SIGTERM', stop);
+  // npm passes a Ctrl-C on that the terminal has sent already: stopping twice must not end in a kill.
+  process.on('SIGINT', stop).on('SIGTERM', stop);
 }
 
 function readOptions(args: string[]): SimulatorOptions | 'help' {

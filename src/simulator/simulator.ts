@@ -13,8 +13,8 @@ import { createTimers } from './timers.ts';
 import { errorBody, refuse } from './twilio-error.ts';
 
 /** The account that is used when none is named. Fictional, and meant to look it. */
-export const defaultAccountSid = `AC${'0'.repeat(24)}51111a70`;
-export const defaultAuthToken = 'not-a-secret-the-simulator-token';
+const defaultAccountSid = `AC${'0'.repeat(24)}51111a70`;
+const defaultAuthToken = 'not-a-secret-the-simulator-token';
 
 export type SimulatorOptions = {
   /** 0, the default, lets the operating system choose. */

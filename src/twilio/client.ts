@@ -35,7 +35,7 @@ export type TwilioClient = {
 
 const LOOK_UPS = 10;
 
-export type OutgoingText = {
+type OutgoingText = {
   /** E.164, a short code, a name, or `MG…` for a messaging service. */
   readonly from: string;
   /** E.164. */

@@ -8,7 +8,7 @@
  */
 export type ErrorClass = 'account' | 'for good' | 'configuration' | 'later';
 
-export const errorCodes: Readonly<Record<string, { class: ErrorClass; means: string }>> = {
+const errorCodes: Readonly<Record<string, { class: ErrorClass; means: string }>> = {
   20003: { class: 'account', means: 'Twilio does not accept our account SID and token.' },
   20005: { class: 'account', means: 'The Twilio account is not active.' },
   20429: { class: 'later', means: 'Twilio had too many requests from us at once and did not process this one.' },

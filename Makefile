@@ -1,0 +1,55 @@
+# Every target is a thin line over an npm script; `make install` runs by itself when package-lock.json has changed.
+.DEFAULT_GOAL := default
+.PHONY: default help install run test lint check integration debug openapi readme migrate migrate-down migration update clean
+installed := node_modules/.installed
+
+default: check ## Check everything, then run the tests with coverage
+	npm run --silent test:coverage
+
+help: ## List the targets
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
+
+install: $(installed) ## Install what is needed, when it has changed
+
+$(installed): package-lock.json .npmrc
+	npm ci
+	@touch $@
+
+run: install ## Start PostgreSQL, a Twilio simulator and the service on port 5000
+	@npm start --silent
+
+test: install ## Run the tests
+	npm test --silent
+
+lint: install ## Mend format and lint
+	npm run --silent lint
+
+check: install ## Verify format, lint, types, dead code and lock file; changes nothing
+	npm run --silent check
+
+integration: install ## Play the platform's use of the service against a running one
+	npm run --silent integration
+
+debug: install ## Run the tests that failed last under the inspector
+	npm run --silent test:debug
+
+openapi: install ## Write docs/openapi.yaml
+	npm run --silent openapi
+
+readme: install ## Write the generated parts of the README
+	npm run --silent readme
+
+migrate: install ## Bring the database to the newest version
+	npm run --silent migrate
+
+migrate-down: install ## Take the database back by one version (lose=yes: even if data goes)
+	npm run --silent migrate:down -- $(if $(filter yes,$(lose)),--lose-data)
+
+migration: install ## Write a new migration: make migration m='add a column'
+	npm run --silent migration -- '$(m)'
+
+update: install ## Update the dependencies within their ranges and check the lock file
+	npm run --silent update
+
+clean: ## Remove what the tools have left behind (never the data)
+	npm run --silent clean
