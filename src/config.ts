@@ -48,7 +48,7 @@ type Environment = (typeof environments)[number];
 type Variables = Readonly<Record<string, string | undefined>>;
 
 /** Refuses with one line for each variable that is bad or missing; never repeats a secret. */
-export function readConfig(env: Variables): Config {
+export function readConfig(env: Variables = process.env): Config {
   const reader = new Reader(env);
   const environment = reader.oneOf('ENVIRONMENT', environments, 'PRODUCTION');
   const config: Config = {
@@ -67,7 +67,7 @@ export function readConfig(env: Variables): Config {
 }
 
 /** What a command needs that only touches the database. */
-export function readDatabaseConfig(env: Variables): DatabaseConfig {
+export function readDatabaseConfig(env: Variables = process.env): DatabaseConfig {
   const reader = new Reader(env);
   const database = readDatabase(reader, reader.oneOf('ENVIRONMENT', environments, 'PRODUCTION'));
   reader.refuseProblems();

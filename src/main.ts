@@ -10,7 +10,7 @@ const STOP_WITHIN_MS = 18_000;
 /** Start: environment → config → service → listening. SIGTERM or Ctrl-C: finish what is in flight, stop, exit 0. */
 export async function main(): Promise<void> {
   try {
-    const config = readConfig(process.env);
+    const config = readConfig();
     const log = openLog(config.log);
     // Words of an unforeseen error can hold a text or a number: the log's serializer leaves them out.
     process.on('uncaughtException', (error) => {

@@ -35,8 +35,8 @@ export function openDb(options: { url: string; poolSize: number; clock?: { now()
     idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
     keepAlive: true,
     types: { getTypeParser: typeParser },
-    // G1 rests on it, whatever the server's default is.
-    options: '-c synchronous_commit=on',
+    // Whatever the server, the role or DATABASE_URL says: G1 rests on the first, reading timestamps on the second.
+    onConnect: (client) => client.query("SET synchronous_commit = on; SET datestyle = 'ISO'"),
   });
   // An idle connection that breaks has left the pool already; the next query opens a new one.
   pool.on('error', () => {});

@@ -1,61 +1,125 @@
 import { promises as fs } from 'node:fs';
 import path from 'node:path';
-import { Kysely, PostgresDialect } from 'kysely';
+import { Kysely, PostgresAdapter, PostgresDialect, sql, type Transaction } from 'kysely';
 import { FileMigrationProvider, type MigrationResultSet, Migrator } from 'kysely/migration';
 import pg from 'pg';
 import { CannotStart } from '../errors.ts';
 
-const migrationFolder = path.join(import.meta.dirname, 'migrations');
+type Work = (migrator: Migrator) => Promise<MigrationResultSet>;
 
-/** Brings the database to the newest version. Safe to run from several replicas at once: the migrator takes a lock. */
+const migrationFolder = path.join(import.meta.dirname, 'migrations');
+const MIGRATION_TABLE = 'polaris_migration';
+
+/** Of advisory locks, which every session of a database shares. */
+const MIGRATION_LOCK = 7_765_000_002;
+const CONNECTION_TIMEOUT_MS = 10_000;
+/** While we wait for a table's lock, everybody behind us waits, too: better to give up and be started again. */
+const TABLE_LOCK_TIMEOUT_MS = 10_000;
+
+/**
+ * Brings the database to the newest version and answers the names of the migrations that it took. Safe to run from
+ * several replicas at once. Refuses with `CannotStart`; nothing is changed then.
+ */
 export async function migrateUp(url: string): Promise<string[]> {
-  return withMigrator(url, (migrator) => migrator.migrateToLatest());
+  return migrate(url, (migrator) => migrator.migrateToLatest());
 }
 
 /** Goes back by one version. A migration that would lose data refuses, unless `loseData` is set. */
 export async function migrateDown(url: string, { loseData = false } = {}): Promise<string[]> {
-  return withMigrator(url, (migrator) => migrator.migrateDown(), loseData);
+  return migrate(url, (migrator) => migrator.migrateDown(), loseData);
 }
 
-/** Is the newest migration applied? */
+/** Is the newest migration that we know applied? A newer service may have gone on while this one still runs. */
 export async function isMigrated(query: (text: string) => Promise<{ rows: { name: string }[] }>): Promise<boolean> {
   const files = await fs.readdir(migrationFolder);
-  const newest = files
-    .map((file) => path.parse(file).name)
-    .sort()
-    .at(-1);
-  const applied = await query('SELECT name FROM polaris_migration ORDER BY name DESC LIMIT 1');
-  return applied.rows[0]?.name === newest;
+  const names = files.filter((file) => file.endsWith('.ts')).map((file) => path.parse(file).name);
+  const applied = await query(`SELECT name FROM ${MIGRATION_TABLE}`);
+  return applied.rows.some((row) => row.name === names.sort().at(-1));
 }
 
-async function withMigrator(
-  url: string,
-  work: (migrator: Migrator) => Promise<MigrationResultSet>,
-  loseData = false,
-): Promise<string[]> {
-  const pool = new pg.Pool({ connectionString: url, max: 2, application_name: 'polaris-sms migrate' });
-  pool.on('error', () => {});
-  // A migration's down asks this setting; it lives for the session only.
-  pool.on('connect', (client) => client.query(`SET polaris.lose_data = '${loseData ? 'yes' : 'no'}'`));
-  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
-  const migrator = new Migrator({
-    db,
-    provider: new FileMigrationProvider({ fs, path, migrationFolder }),
-    migrationTableName: 'polaris_migration',
-    migrationLockTableName: 'polaris_migration_lock',
+/** One transaction holds the lock, Kysely's own tables and the migrations, so that a refusal leaves nothing behind. */
+async function migrate(url: string, work: Work, loseData = false): Promise<string[]> {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: 1,
+    application_name: 'polaris-sms migrate',
+    connectionTimeoutMillis: CONNECTION_TIMEOUT_MS,
   });
+  pool.on('error', () => {});
+  const db = new Kysely<unknown>({ dialect: new LockedDialect({ pool }) });
   try {
-    const { error, results } = await work(migrator);
-    if (error !== undefined) throw asCannotStart(error);
-    return (results ?? []).map((result) => result.migrationName);
+    // A later isolation level would not see what another replica did while we waited for the lock.
+    const transaction = db.transaction().setIsolationLevel('read committed');
+    return await transaction.execute((tx) => migrateAlone(tx, work, loseData));
+  } catch (error) {
+    throw asCannotStart(error);
   } finally {
     await db.destroy();
   }
 }
 
+async function migrateAlone(tx: Transaction<unknown>, work: Work, loseData: boolean): Promise<string[]> {
+  // All of it for this transaction only. Time limits that a server sets for every session are not meant for migrations;
+  // polaris.lose_data is what a migration's down asks.
+  await sql`
+    SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true),
+           set_config('idle_in_transaction_session_timeout', '0', true),
+           set_config('polaris.lose_data', ${loseData ? 'yes' : 'no'}, true)`.execute(tx);
+  await sql`SELECT pg_advisory_xact_lock(${MIGRATION_LOCK})`.execute(tx);
+  await sql`SELECT set_config('lock_timeout', ${String(TABLE_LOCK_TIMEOUT_MS)}, true)`.execute(tx);
+  const migrator = new Migrator({
+    db: tx,
+    provider: new FileMigrationProvider({ fs, path, migrationFolder }),
+    migrationTableName: MIGRATION_TABLE,
+    migrationLockTableName: `${MIGRATION_TABLE}_lock`,
+    migrationTableSchema: await findSchema(tx),
+  });
+  const { error, results } = await work(migrator);
+  if (error !== undefined) throw error;
+  return (results ?? []).map((result) => result.migrationName);
+}
+
+/** Without a schema Kysely would take a table of this name in any schema, such as a backup's, for ours. */
+async function findSchema(tx: Transaction<unknown>): Promise<string> {
+  const { rows } = await sql<{ name: string | null }>`
+    SELECT coalesce(
+      (SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+       WHERE pg_class.oid = to_regclass(${MIGRATION_TABLE})),
+      current_schema()) AS name`.execute(tx);
+  const name = rows[0]?.name;
+  if (name) return name;
+  throw new CannotStart('No schema on the search_path of the database exists: create one, or set another search_path.');
+}
+
+class LockedDialect extends PostgresDialect {
+  override createAdapter() {
+    return new LockedAdapter();
+  }
+}
+
+/** Kysely locks the session only after it made its tables, and unlocking it in a failed transaction hides the failure. */
+class LockedAdapter extends PostgresAdapter {
+  override async acquireMigrationLock(): Promise<void> {}
+  override async releaseMigrationLock(): Promise<void> {}
+}
+
+/** What to do, by code and words of an error: https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const remedies: readonly [RegExp, string][] = [
+  [
+    /^(08|28|3D|53|57P|E[A-Z])|^ Connection terminated|URI malformed/,
+    'check DATABASE_* and that PostgreSQL runs there',
+  ],
+  [/^42501/, 'its user must own the message table and be allowed to create tables'],
+  [/^(55P03|40P01)/, 'end what else uses the message table, and start again'],
+  [/previously executed migration .* is missing/, 'a newer version of this service has been here, run that one'],
+];
+
 function asCannotStart(error: unknown): CannotStart {
   if (error instanceof CannotStart) return error;
-  const reason =
-    error instanceof Error ? error.message || ('code' in error ? String(error.code) : error.name) : 'unknown';
-  return new CannotStart(`The database could not be migrated: ${reason}.`, { cause: error });
+  if (!(error instanceof Error)) return new CannotStart('The database could not be migrated.', { cause: error });
+  const code = 'code' in error ? String(error.code) : '';
+  const remedy = remedies.find(([signs]) => signs.test(`${code} ${error.message}`))?.[1];
+  const reason = (error.message || code || error.name).replace(/\.$/, '');
+  const sentence = `The database could not be migrated: ${reason}${remedy === undefined ? '' : `; ${remedy}`}.`;
+  return new CannotStart(sentence, { cause: error });
 }

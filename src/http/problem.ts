@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http';
-import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { isDatabaseUnavailable } from '../db/db.ts';
@@ -66,7 +66,7 @@ function sendProblem(reply: FastifyReply, status: number, detail: string, more: 
 function asRefusal(error: unknown): Refusal | null {
   if (error instanceof Refusal) return error;
   if (hasZodFastifySchemaValidationErrors(error)) {
-    return new Refusal('bad request', describeIssues(error.validation.map((failure) => failure.params.issue as Issue)));
+    return new Refusal('bad request', describeViolations(error.validation));
   }
   if (isDatabaseUnavailable(error)) {
     return new Refusal('unavailable', 'The database cannot be reached. Nothing was sent: ask again.', {
@@ -90,20 +90,22 @@ function asHttpRefusal(error: FastifyError): Refusal | null {
   return new Refusal(known.kind, isBadJson ? 'The body is not valid JSON.' : known.detail);
 }
 
-type Issue = z.core.$ZodIssue;
+type Violation = FastifySchemaValidationError;
 
-function describeIssues(issues: readonly Issue[]): string {
+function describeViolations(violations: readonly Violation[]): string {
   // Unknown names come first: mostly they are the misspelt name of what is missing.
-  const sorted = [...issues].sort((a, b) => rank(a) - rank(b));
-  return sorted.slice(0, 5).map(describeIssue).join(' ');
+  const sorted = [...violations].sort((a, b) => rank(a) - rank(b));
+  return sorted.slice(0, 5).map(describeViolation).join(' ');
 }
 
-function rank(issue: Issue): number {
-  return issue.code === 'unrecognized_keys' ? 0 : 1;
+function rank({ keyword }: Violation): number {
+  return keyword === 'unrecognized_keys' ? 0 : 1;
 }
 
-function describeIssue(issue: Issue): string {
-  if (issue.code === 'unrecognized_keys') return `Unknown: ${issue.keys.slice(0, 5).join(', ').slice(0, 200)}.`;
-  const where = issue.path.join('.') || 'The request';
-  return `${where}: ${issue.message}.`;
+function describeViolation({ keyword, instancePath, message, params }: Violation): string {
+  if (keyword === 'unrecognized_keys' && Array.isArray(params.keys)) {
+    return `Unknown: ${params.keys.slice(0, 5).join(', ').slice(0, 200)}.`;
+  }
+  const where = instancePath.slice(1).replaceAll('/', '.') || 'The request';
+  return `${where}: ${message ?? 'is not valid'}.`;
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import etag from '@fastify/etag';
-import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import { validatorCompiler } from 'fastify-type-provider-zod';
 import { Refusal } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -34,7 +34,12 @@ const KEEP_ALIVE_MS = 72_000;
 export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
   const app = openHttp(deps);
   const refuseOtherMethods = watchAddresses(app);
-  await app.register(etag);
+  await app.register(etag, { replyWith304: false });
+  app.addHook('onSend', async (request, reply, payload) => {
+    if (!isUnchanged(request, reply)) return payload;
+    reply.code(304);
+    return '';
+  });
   await describeApi(app, { version: deps.health.version.version, isProduction: deps.isProduction });
 
   messageRoutes(app, deps.messages);
@@ -59,17 +64,18 @@ function openHttp({ log, metrics }: ServerDeps): HttpApp {
     genReqId: (request) => requestIdOf(request.headers['x-request-id']),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestID' }),
     clientErrorHandler: answerBrokenRequest,
-    frameworkErrors: (_error, _request, reply) => {
-      answerRefusal(reply, new Refusal('bad request', 'The address could not be read.'));
+    frameworkErrors: (error, request, reply) => {
+      // These never reach the hooks.
+      reply.header('x-request-id', request.id);
+      const isTooLong = error.code === 'FST_ERR_MAX_PARAM_LENGTH';
+      answerRefusal(reply, isTooLong ? nothingHere() : new Refusal('bad request', 'The address could not be read.'));
     },
   });
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(() => JSON.stringify);
   readStrictJson(app);
   app.setErrorHandler(answerError);
-  app.setNotFoundHandler((_request, reply) =>
-    answerRefusal(reply, new Refusal('not found', 'There is nothing at this address.')),
-  );
+  app.setNotFoundHandler((_request, reply) => answerRefusal(reply, nothingHere()));
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
     refuseEncodedBody(request);
@@ -84,9 +90,21 @@ function openHttp({ log, metrics }: ServerDeps): HttpApp {
   return app;
 }
 
+function nothingHere(): Refusal {
+  return new Refusal('not found', 'There is nothing at this address.');
+}
+
 /** Echoes a caller's id when it is short and printable, so that logs of both sides can be joined. */
 function requestIdOf(given: string | string[] | undefined): string {
   return typeof given === 'string' && /^[\x21-\x7e]{1,128}$/.test(given) ? given : randomUUID();
+}
+
+/** RFC 9110, 13.1.2: only of a look-up that succeeds, and weak tags count as well. */
+function isUnchanged(request: FastifyRequest, reply: FastifyReply): boolean {
+  const known = request.headers['if-none-match'];
+  if (known === undefined || reply.statusCode !== 200 || !['GET', 'HEAD'].includes(request.method)) return false;
+  const tags = known.split(',').map((tag) => tag.trim().replace(/^W\//, ''));
+  return tags.includes('*') || tags.includes(String(reply.getHeader('etag')));
 }
 
 /** UTF-8 or nothing: a lenient decoder would send question marks to a patient. */

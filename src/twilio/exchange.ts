@@ -24,12 +24,14 @@ export type TwilioRequest = {
 
 export type Transport = {
   exchange(request: TwilioRequest): Promise<Exchange>;
+  /** Breaks off what is under way. */
   close(): Promise<void>;
 };
 
 /** An answer of Twilio's has a few KiB; one larger than this is not Twilio's. */
 const MAX_ANSWER_BYTES = 256 * 1024;
 const KEEP_ALIVE_MS = 20_000;
+const CONNECT_WITHIN_MS = 10_000;
 
 /** A keep-alive pool that never repeats a request by itself and tells whether it wrote anything. */
 export function openTransport(options: { baseUrl: string; connections: number }): Transport {
@@ -41,7 +43,7 @@ export function openTransport(options: { baseUrl: string; connections: number })
     // One deadline rules the whole exchange, see below.
     headersTimeout: 0,
     bodyTimeout: 0,
-    connect: { timeout: 0 },
+    connect: { timeout: CONNECT_WITHIN_MS },
     keepAliveTimeout: KEEP_ALIVE_MS,
   });
   return {
@@ -59,7 +61,7 @@ export function openTransport(options: { baseUrl: string; connections: number })
           new ExchangeHandler(request.timeoutMs, resolve),
         );
       }),
-    close: () => pool.close(),
+    close: () => pool.destroy(),
   };
 }
 

@@ -32,6 +32,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
 /** Leaves an adopted table alone; drops one that we created, when told that its rows may go. */
 export async function down(db: Kysely<unknown>): Promise<void> {
+  await sql`LOCK TABLE message`.execute(db);
   const { rows } = await sql<{ origin: string; messages: string; may: string }>`
     SELECT origin, (SELECT count(*) FROM message) AS messages, current_setting('polaris.lose_data', true) AS may
     FROM installation`.execute(db);
@@ -54,13 +55,18 @@ async function recogniseOriginal(db: Kysely<unknown>): Promise<boolean> {
   const [found] = tables;
   if (!found?.message) return false;
   const heads = found.alembic
-    ? (await sql<{ version_num: string }>`SELECT version_num FROM alembic_version`.execute(db)).rows
+    ? (await sql<{ version_num: string }>`SELECT version_num FROM alembic_version ORDER BY 1`.execute(db)).rows
     : [];
   if (heads.length === 1 && heads[0]?.version_num === ORIGINAL_HEAD) return true;
-  const actual = heads.map((head) => head.version_num).join(', ') || 'none';
+  if (heads.length === 0) {
+    throw new CannotStart(
+      'This database holds a message table without a schema version of the Python service (alembic_version): set ' +
+        `DATABASE_NAME to an empty database, or to one of the Python service at version ${ORIGINAL_HEAD}.`,
+    );
+  }
   throw new CannotStart(
-    `This database holds a message table of the Python service at schema version ${actual}, but only version ` +
-      `${ORIGINAL_HEAD} can be taken over: upgrade it with the newest Python service (flask db upgrade) first.`,
+    `This database is the Python service's at schema version ${heads.map((head) => head.version_num).join(' and ')}, ` +
+      `but only version ${ORIGINAL_HEAD} can be taken over: upgrade it with the newest Python service (flask db upgrade) first.`,
   );
 }
 

@@ -52,6 +52,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
 /** Back to the original's table, which the Python service can use again. */
 export async function down(db: Kysely<unknown>): Promise<void> {
+  // What is counted now is what is lost: nobody adds a row in between.
+  await sql`LOCK TABLE message, attempt, callback`.execute(db);
   const { rows } = await sql<{ without_sid: string; attempts: string; callbacks: string; may: string }>`
     SELECT (SELECT count(*) FROM message WHERE twilio_sid IS NULL) AS without_sid,
            (SELECT count(*) FROM attempt) AS attempts,
