@@ -76,6 +76,14 @@ function openHttp({ log, metrics }: ServerDeps): HttpApp {
   readStrictJson(app);
   app.setErrorHandler(answerError);
   app.setNotFoundHandler((_request, reply) => answerRefusal(reply, nothingHere()));
+  let isClosing = false;
+  app.addHook('preClose', async () => {
+    isClosing = true;
+  });
+  app.addHook('onSend', async (_request, reply) => {
+    // Or a kept-alive connection would hold the stop up.
+    if (isClosing) reply.header('connection', 'close');
+  });
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
     refuseEncodedBody(request);

@@ -1,50 +1,57 @@
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
 
-export type DatabaseProxy = {
-  /** The database's address by way of the proxy. */
+export type Proxy = {
+  /** The address behind it, reached through it. */
   readonly url: string;
-  /** Breaks every connection and refuses new ones. */
-  cut(): Promise<void>;
-  mend(): Promise<void>;
+  /** Breaks every connection and refuses new ones, until `open` again. */
+  cut(): void;
+  open(): void;
+  close(): Promise<void>;
 };
 
-/** Stands between the service and its PostgreSQL, so that a test can take the database away and give it back. */
-export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseProxy> {
+/** A TCP proxy in front of PostgreSQL: the network between the service and its database. */
+export async function startProxy(databaseUrl: string): Promise<Proxy> {
   const target = new URL(databaseUrl);
   const sockets = new Set<Socket>();
-  let server = await listen(0);
-  const { port } = server.address() as AddressInfo;
-
-  function listen(onPort: number): Promise<Server> {
-    const opened = createServer((near) => {
-      const far = connect(Number(target.port || 5432), target.hostname.replace(/^\[|\]$/g, ''));
-      for (const [one, other] of [
-        [near, far],
-        [far, near],
-      ] as const) {
-        sockets.add(one);
-        one.pipe(other);
-        one.on('error', () => {});
-        one.on('close', () => {
-          sockets.delete(one);
-          other.destroy();
-        });
-      }
-    });
-    return new Promise((resolve) => opened.listen(onPort, '127.0.0.1', () => resolve(opened)));
-  }
-
-  const proxied = new URL(databaseUrl);
-  proxied.host = `127.0.0.1:${port}`;
+  let isOpen = true;
+  const server = createServer((near) => {
+    if (!isOpen) {
+      near.destroy();
+      return;
+    }
+    const far = connect(Number(target.port || 5432), target.hostname);
+    for (const socket of [near, far]) {
+      sockets.add(socket);
+      socket.on('error', () => {});
+      socket.on('close', () => {
+        sockets.delete(socket);
+        near.destroy();
+        far.destroy();
+      });
+    }
+    near.pipe(far).pipe(near);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const url = new URL(databaseUrl);
+  url.hostname = '127.0.0.1';
+  url.port = String(typeof address === 'object' && address !== null ? address.port : 0);
+  const cut = () => {
+    isOpen = false;
+    for (const socket of sockets) socket.destroy();
+  };
   return {
-    url: proxied.href,
-    cut: async () => {
-      const closed = new Promise((resolve) => server.close(resolve));
-      for (const socket of sockets) socket.destroy();
-      await closed;
+    url: url.href,
+    cut,
+    open: () => {
+      isOpen = true;
     },
-    mend: async () => {
-      server = await listen(port);
+    close: async () => {
+      cut();
+      server.close();
+      await once(server, 'close');
     },
   };
 }

@@ -1,0 +1,54 @@
+import { globSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+const root = path.resolve(import.meta.dirname, '..');
+const files = globSync('src/**/*.ts', { cwd: root }).map((file) => ({
+  file,
+  text: readFileSync(path.join(root, file), 'utf8'),
+}));
+const placesOf = (pattern: RegExp) => files.filter(({ text }) => pattern.test(text)).map(({ file }) => file);
+
+/** words ← edges ← tables ← steps ← doors ← roots: who is further right may import who is further left. */
+function layerOf(file: string): number {
+  if (/^src\/message\/(status|message|phone-number|evidence)\.ts$|^src\/twilio\/error-codes\.ts$/.test(file)) return 0;
+  if (/^src\/(twilio|db|simulator)\//.test(file) || /^src\/(config|errors|clock|log|version|metrics)\.ts$/.test(file))
+    return 1;
+  if (/^src\/message\/(messages|attempts|callbacks)\.ts$/.test(file)) return 2;
+  if (file.startsWith('src/message/')) return 3;
+  if (/^src\/(http|jobs)\//.test(file)) return 4;
+  return 5;
+}
+
+describe('the map of the code', () => {
+  test('nobody imports from a layer above, and no step imports a step', () => {
+    const wrong = files.flatMap(({ file, text }) =>
+      [...text.matchAll(/^(import type|import|export) [^;]*?from '(\..*?)';/gms)]
+        .map(([, kind, target = '']) => ({ kind, to: path.posix.join(path.posix.dirname(file), target) }))
+        // Types leave no trace at run time; a word may be made of what an edge says.
+        .filter(({ kind, to }) => kind !== 'import type' && to.endsWith('.ts'))
+        .filter(({ to }) => layerOf(to) > layerOf(file) || (layerOf(file) === 3 && layerOf(to) === 3))
+        .map(({ to }) => `${file} imports ${to}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test('only config.ts reads the environment', () => {
+    expect(placesOf(/process\.env/)).toEqual(['src/config.ts']);
+  });
+
+  test('only clock.ts asks the time', () => {
+    expect(placesOf(/Date\.now\(\)|new Date\(\)/)).toEqual(['src/clock.ts']);
+  });
+
+  test('only messages.ts writes to the message table', () => {
+    const writers = placesOf(/(UPDATE|INSERT INTO|DELETE FROM) message\b/).filter(
+      (file) => !file.includes('/migrations/'),
+    );
+    expect(writers).toEqual(['src/message/messages.ts']);
+  });
+
+  test('nothing outside twilio/ and the simulator opens sockets to others', () => {
+    expect(placesOf(/from 'undici'/).filter((file) => !/^src\/(twilio|simulator)\//.test(file))).toEqual([]);
+  });
+});

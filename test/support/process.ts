@@ -1,0 +1,62 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+
+const root = path.resolve(import.meta.dirname, '../..');
+
+export type Run = {
+  readonly child: ChildProcess;
+  output(): string;
+  /** The first match in what it has printed, now or later. */
+  printed(pattern: RegExp): Promise<RegExpExecArray>;
+  /** Exit code, or the signal that ended it. */
+  ended: Promise<number | NodeJS.Signals>;
+};
+
+/** Starts a program of the project as a process of its own, with this environment and nothing of the caller's. */
+export function run(file: string, args: string[], env: Record<string, string>): Run {
+  const child = spawn(process.execPath, [file, ...args], {
+    cwd: root,
+    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  const waiting = new Set<() => void>();
+  const onData = (chunk: Buffer) => {
+    output += chunk.toString();
+    for (const look of waiting) look();
+  };
+  child.stdout.on('data', onData);
+  child.stderr.on('data', onData);
+  // 'close' comes after the last output, 'exit' may come before it.
+  const ended = once(child, 'close').then(([code, signal]) => code ?? signal);
+  return {
+    child,
+    output: () => output,
+    printed: (pattern) =>
+      new Promise((resolve, reject) => {
+        const look = () => {
+          const match = pattern.exec(output);
+          if (match === null) return;
+          waiting.delete(look);
+          resolve(match);
+        };
+        waiting.add(look);
+        look();
+        ended.then(() => reject(new Error(`it ended without printing ${pattern}:\n${output}`)));
+      }),
+    ended,
+  };
+}
+
+/** The service as a process; `baseUrl` once it listens. */
+export async function runService(env: Record<string, string>): Promise<Run & { baseUrl: string }> {
+  const service = run('src/index.ts', [], {
+    ENVIRONMENT: 'DEVELOPMENT',
+    LISTEN_ADDRESS: '127.0.0.1',
+    PORT: '0',
+    ...env,
+  });
+  const [, baseUrl = ''] = await service.printed(/listens on (http:\S+)/);
+  return { ...service, baseUrl };
+}
