@@ -12,7 +12,7 @@ help: ## List the targets
 install: $(installed) ## Install what is needed, when it has changed
 
 $(installed): package-lock.json .npmrc
-	npm ci
+	npm ci --loglevel=error
 	@touch $@
 
 run: install ## Start PostgreSQL, a Twilio simulator and the service on port 5000

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { type Clock, systemClock } from './clock.ts';
 import type { Config, DatabaseConfig } from './config.ts';
 import { type Db, openDb } from './db/db.ts';
-import { startEmbeddedPostgres } from './db/embedded.ts';
 import { isMigrated, migrateUp } from './db/migrate.ts';
 import { CannotStart } from './errors.ts';
 import type { HttpApp } from './http/app-type.ts';
@@ -15,7 +14,7 @@ import { reconcile } from './message/reconcile.ts';
 import { makeRedactor } from './message/redact.ts';
 import { sendMessage } from './message/send.ts';
 import { makeMetrics } from './metrics.ts';
-import { type Simulator, startSimulator } from './simulator/simulator.ts';
+import type { Simulator } from './simulator/simulator.ts';
 import { statusCallbackUrl } from './twilio/callback-url.ts';
 import { openTwilioClient } from './twilio/client.ts';
 import { makeSlots } from './twilio/slots.ts';
@@ -58,7 +57,7 @@ export async function startService(
 
     const isQuiet = config.twilio.server === 'quiet';
     const simulator =
-      config.twilio.server === 'twilio' ? null : await startSimulator({ quiet: isQuiet, speed: simulatorSpeed, clock });
+      config.twilio.server === 'twilio' ? null : await openSimulator({ quiet: isQuiet, speed: simulatorSpeed, clock });
     if (simulator !== null) started.defer(() => simulator.stop());
     const account = twilioAccount(config, simulator);
     const twilio = openTwilioClient({ ...config.twilio, ...account });
@@ -163,8 +162,15 @@ export async function startService(
   }
 }
 
+/** Loaded only where it is used, as the embedded PostgreSQL is: a production process carries neither. */
+async function openSimulator(options: { quiet: boolean; speed: number; clock: Clock }): Promise<Simulator> {
+  const { startSimulator } = await import('./simulator/simulator.ts');
+  return startSimulator(options);
+}
+
 async function findDatabase(config: DatabaseConfig, log: Log, started: AsyncDisposableStack): Promise<string> {
   if (config.server.kind === 'external') return config.server.url;
+  const { startEmbeddedPostgres } = await import('./db/embedded.ts');
   const postgres = await startEmbeddedPostgres({
     dataDir: config.dataDir,
     database: 'sms',

@@ -1,5 +1,4 @@
 import swagger from '@fastify/swagger';
-import swaggerUi from '@fastify/swagger-ui';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import type { HttpApp } from './app-type.ts';
 
@@ -24,7 +23,7 @@ export async function describeApi(app: HttpApp, options: { version: string; isPr
     transform: jsonSchemaTransform,
     transformObject: (document) => tidy(jsonSchemaTransformObject(document)),
   });
-  if (!options.isProduction) await app.register(swaggerUi, { routePrefix: '/ui' });
+  if (!options.isProduction) await app.register(import('@fastify/swagger-ui'), { routePrefix: '/ui' });
 
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   app.get('/openapi.yaml', { schema: { hide: true } }, async (_request, reply) =>
