@@ -12,7 +12,8 @@ export function createQuietApi(clock: Clock): MessagesApi {
     knows: () => true,
     owns: () => true,
     create: (accountSid, form) => asSent(accountSid, `SM${randomBytes(16).toString('hex')}`, form, clock.now()),
-    fetch: (accountSid, sid) => asSent(accountSid, sid, new URLSearchParams(), clock.now()),
+    // It does not remember when it sent, and another moment each time would be a change each time.
+    fetch: (accountSid, sid) => ({ ...asSent(accountSid, sid, new URLSearchParams(), clock.now()), date_sent: null }),
     update: (accountSid, sid) => asSent(accountSid, sid, new URLSearchParams(), clock.now()),
   };
 }
