@@ -1,6 +1,6 @@
 import { promises as fs } from 'node:fs';
 import path from 'node:path';
-import { Kysely, PostgresAdapter, PostgresDialect, sql, type Transaction } from 'kysely';
+import { Kysely, type Logger, PostgresAdapter, PostgresDialect, sql, type Transaction } from 'kysely';
 import { FileMigrationProvider, type MigrationResultSet, Migrator } from 'kysely/migration';
 import pg from 'pg';
 import { CannotStart } from '../errors.ts';
@@ -14,7 +14,7 @@ const MIGRATION_TABLE = 'polaris_migration';
 const MIGRATION_LOCK = 7_765_000_002;
 const CONNECTION_TIMEOUT_MS = 10_000;
 /** While we wait for a table's lock, everybody behind us waits, too: better to give up and be started again. */
-const TABLE_LOCK_TIMEOUT_MS = 10_000;
+const TABLE_LOCK_TIMEOUT_MS = 5_000;
 
 /**
  * Brings the database to the newest version and answers the names of the migrations that it took. Safe to run from
@@ -46,13 +46,18 @@ async function migrate(url: string, work: Work, loseData = false): Promise<strin
     connectionTimeoutMillis: CONNECTION_TIMEOUT_MS,
   });
   pool.on('error', () => {});
-  const db = new Kysely<unknown>({ dialect: new LockedDialect({ pool }) });
+  // Kysely asks on after a failed statement, and what it throws is PostgreSQL's refusal to answer in a failed transaction.
+  let failure: unknown;
+  const log: Logger = (event) => {
+    if (event.level === 'error') failure ??= event.error;
+  };
+  const db = new Kysely<unknown>({ dialect: new LockedDialect({ pool }), log });
   try {
     // A later isolation level would not see what another replica did while we waited for the lock.
     const transaction = db.transaction().setIsolationLevel('read committed');
     return await transaction.execute((tx) => migrateAlone(tx, work, loseData));
   } catch (error) {
-    throw asCannotStart(error);
+    throw asCannotStart(failure ?? error);
   } finally {
     await db.destroy();
   }
@@ -69,7 +74,8 @@ async function migrateAlone(tx: Transaction<unknown>, work: Work, loseData: bool
   await sql`SELECT set_config('lock_timeout', ${String(TABLE_LOCK_TIMEOUT_MS)}, true)`.execute(tx);
   const migrator = new Migrator({
     db: tx,
-    provider: new FileMigrationProvider({ fs, path, migrationFolder }),
+    // Our own import: Kysely's would load second copies under a test runner, and their CannotStart is not ours.
+    provider: new FileMigrationProvider({ fs, path, migrationFolder, import: (file) => import(file) }),
     migrationTableName: MIGRATION_TABLE,
     migrationLockTableName: `${MIGRATION_TABLE}_lock`,
     migrationTableSchema: await findSchema(tx),
@@ -97,7 +103,7 @@ class LockedDialect extends PostgresDialect {
   }
 }
 
-/** Kysely locks the session only after it made its tables, and unlocking it in a failed transaction hides the failure. */
+/** The lock is taken already: Kysely's own comes after it made its tables, and with a time limit of its own. */
 class LockedAdapter extends PostgresAdapter {
   override async acquireMigrationLock(): Promise<void> {}
   override async releaseMigrationLock(): Promise<void> {}

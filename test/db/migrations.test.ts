@@ -1,0 +1,435 @@
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { text as textOf } from 'node:stream/consumers';
+import pg from 'pg';
+import { afterEach, describe, expect, test } from 'vitest';
+import { openDb } from '../../src/db/db.ts';
+import { isMigrated, migrateDown, migrateUp } from '../../src/db/migrate.ts';
+import { CannotStart } from '../../src/errors.ts';
+import { createDatabase } from '../support/database.ts';
+import { execute } from '../support/postgres.ts';
+import {
+  buildOriginal,
+  originalColumns,
+  originalIndexes,
+  readColumns,
+  readIndexes,
+  readSchema,
+} from './original-database.ts';
+
+const project = path.join(import.meta.dirname, '../..');
+const all = ['0001_original_table', '0002_life_of_a_message'];
+const cleanups: (() => Promise<unknown>)[] = [];
+
+afterEach(async () => {
+  for (const clean of cleanups.splice(0).reverse()) await clean();
+});
+
+describe('a fresh database', () => {
+  test("has the original's columns, and each of ours may be left out of an INSERT", async () => {
+    const url = await migrated();
+    const columns = await readColumns(url);
+    const { twilio_sid, ...others } = originalColumns;
+    expect(columns).toMatchObject(others);
+    expect(columns.twilio_sid).toBe('character varying');
+    const ours = Object.entries(columns).filter(([name]) => !(name in originalColumns));
+    expect(ours.length).toBeGreaterThan(0);
+    for (const [, type] of ours) expect(type).toMatch(/DEFAULT|^(?!.*NOT NULL)/);
+  });
+
+  test("takes a row of the original's columns alone", async () => {
+    const url = await migrated();
+    await insertMessage(url, "'SM1'");
+    const { rows } = await execute(url, 'SELECT placeholder, handed_over FROM message');
+    expect(rows).toEqual([{ placeholder: false, handed_over: null }]);
+  });
+
+  test("has the original's indexes and one on twilio_sid", async () => {
+    const indexes = await readIndexes(await migrated());
+    for (const column of originalIndexes) {
+      expect(indexes).toContain(`CREATE INDEX ix_message_${column} ON public.message USING btree (${column})`);
+    }
+    expect(indexes).toContain('CREATE INDEX message_twilio_sid ON public.message USING btree (twilio_sid)');
+  });
+
+  test('remembers that it was created, knows no history and has a key of its own', async () => {
+    const installations = await Promise.all([migrated(), migrated()].map(async (url) => readInstallation(await url)));
+    for (const installation of installations) {
+      expect(installation).toMatchObject({ origin: 'created', history_before: '-infinity' });
+      expect(Buffer.from(installation?.hash_key, 'base64')).toHaveLength(32);
+    }
+    expect(installations[0]?.hash_key).not.toBe(installations[1]?.hash_key);
+  });
+
+  test('is migrated once: the second time there is nothing to do', async () => {
+    const url = await emptyDatabase();
+    expect(await migrateUp(url)).toEqual(all);
+    const schema = await readSchema(url);
+    expect(await migrateUp(url)).toEqual([]);
+    expect(await readSchema(url)).toEqual(schema);
+  });
+
+  test('five replicas that start at once all succeed, and each migration is applied once', async () => {
+    const url = await emptyDatabase();
+    const applied = await Promise.all([1, 2, 3, 4, 5].map(() => migrateUp(url)));
+    expect(applied.flat()).toEqual(all);
+    expect((await execute(url, 'SELECT count(*)::int FROM installation')).rows).toEqual([{ count: 1 }]);
+  });
+
+  test('replicas wait for each other even when the server limits statements and isolates transactions', async () => {
+    const url = await emptyDatabase();
+    const name = new URL(url).pathname.slice(1);
+    const first = await connect(url);
+    await first.query('SELECT pg_advisory_lock(7765000002)');
+    await execute(
+      url,
+      `ALTER DATABASE ${name} SET default_transaction_isolation = 'serializable';
+       ALTER DATABASE ${name} SET statement_timeout = '200ms'; ALTER DATABASE ${name} SET lock_timeout = '200ms'`,
+    );
+    const applied = Promise.all([migrateUp(url), migrateUp(url)]);
+    await expect.poll(() => waitingForLocks(url, 300), { timeout: 10_000 }).toBe(2);
+    await first.query('SELECT pg_advisory_unlock(7765000002)');
+    expect((await applied).flat()).toEqual(all);
+  });
+});
+
+describe('a pooled connection', () => {
+  test('commits to disk and reads timestamps, whatever the database and DATABASE_URL say', async () => {
+    const url = new URL(await migrated());
+    const name = url.pathname.slice(1);
+    await execute(
+      url.href,
+      `ALTER DATABASE ${name} SET synchronous_commit = off; ALTER DATABASE ${name} SET datestyle = German`,
+    );
+    url.searchParams.set('options', '-c synchronous_commit=off');
+    const db = openDb({ url: url.href, poolSize: 1 });
+    cleanups.push(() => db.close());
+    expect((await db.query({ text: 'SHOW synchronous_commit' })).rows).toEqual([{ synchronous_commit: 'on' }]);
+    const { rows } = await db.query({ text: "SELECT timestamp '2021-02-03 12:34:56.789012' AS at" });
+    expect(rows).toEqual([{ at: new Date('2021-02-03T12:34:56.789Z') }]);
+  });
+});
+
+describe('is the newest migration applied?', () => {
+  const ask = async (url: string) => {
+    const client = await connect(url);
+    return isMigrated((statement) => client.query(statement));
+  };
+
+  test('yes after migrating up, no after one step down', async () => {
+    const url = await migrated();
+    expect(await ask(url)).toBe(true);
+    await migrateDown(url);
+    expect(await ask(url)).toBe(false);
+  });
+
+  test('yes when a newer service has gone on: the old one serves until it is replaced', async () => {
+    const url = await migrated();
+    await execute(url, "INSERT INTO polaris_migration VALUES ('9999_newer', now()::text)");
+    expect(await ask(url)).toBe(true);
+  });
+});
+
+describe('another schema than public', () => {
+  test('is used when the search_path says so, whatever others hold', async () => {
+    const url = await migrated();
+    const name = new URL(url).pathname.slice(1);
+    await execute(url, `CREATE SCHEMA other; ALTER DATABASE ${name} SET search_path = other`);
+    expect(await migrateUp(url)).toEqual(all);
+    const { rows } = await execute(url, "SELECT schemaname FROM pg_tables WHERE tablename = 'message' ORDER BY 1");
+    expect(rows).toEqual([{ schemaname: 'other' }, { schemaname: 'public' }]);
+    expect(await migrateUp(url)).toEqual([]);
+  });
+
+  test('that is put in front later does not hide what public holds', async () => {
+    const url = await migrated();
+    const name = new URL(url).pathname.slice(1);
+    await execute(url, `CREATE SCHEMA later; ALTER DATABASE ${name} SET search_path = later, public`);
+    expect(await migrateUp(url)).toEqual([]);
+  });
+
+  test('a search_path without a schema is refused', async () => {
+    const url = await emptyDatabase();
+    await execute(url, `ALTER DATABASE ${new URL(url).pathname.slice(1)} SET search_path = nowhere`);
+    await expect(migrateUp(url)).rejects.toThrow(/^No schema on the search_path .* exists: create one/);
+  });
+});
+
+describe('migrating down', () => {
+  test('an empty database needs no force, and leaves only the bookkeeping', async () => {
+    const url = await migrated();
+    expect(await migrateDown(url)).toEqual([all[1]]);
+    expect(await migrateDown(url)).toEqual([all[0]]);
+    expect(await migrateDown(url)).toEqual([]);
+    const { rows } = await execute(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1");
+    expect(rows.map((row) => row.tablename)).toEqual(['polaris_migration', 'polaris_migration_lock']);
+    expect(await migrateUp(url)).toEqual(all);
+  });
+
+  test.for([
+    ['a message without a SID', (url: string) => insertMessage(url, 'NULL'), '1 messages', '0 records', '0 kept'],
+    ['an attempt', insertAttempt, '0 messages', '1 records', '0 kept'],
+    ['a kept callback', insertCallback, '0 messages', '0 records', '1 kept'],
+  ] as const)('refuses to lose %s, names it and changes nothing', async ([, insert, ...losses]) => {
+    const url = await migrated();
+    await insert(url);
+    const before = await readSchema(url);
+    const refusal = await refusalOf(migrateDown(url));
+    for (const loss of losses) expect(refusal).toContain(loss);
+    expect(refusal).toContain('make migrate-down lose=yes');
+    expect(await readSchema(url)).toEqual(before);
+    expect(await migrateUp(url)).toEqual([]);
+  });
+
+  test("told to lose them, goes back to exactly the original's table; up again works", async () => {
+    const url = await migrated();
+    await insertMessage(url, 'NULL');
+    await insertMessage(url, "'SM1'");
+    await insertAttempt(url);
+    await insertCallback(url);
+    expect(await migrateDown(url, { loseData: true })).toEqual([all[1]]);
+
+    const original = await emptyDatabase();
+    await buildOriginal(original);
+    expect(await readColumns(url)).toEqual(await readColumns(original));
+    expect(await readIndexes(url)).toEqual(await readIndexes(original));
+    expect((await execute(url, 'SELECT twilio_sid FROM message')).rows).toEqual([{ twilio_sid: 'SM1' }]);
+
+    expect(await migrateUp(url)).toEqual([all[1]]);
+    expect((await execute(url, 'SELECT twilio_sid FROM message')).rows).toEqual([{ twilio_sid: 'SM1' }]);
+  });
+
+  test('the last step refuses to lose the messages of a database that we created', async () => {
+    const url = await migrated();
+    await insertMessage(url, "'SM1'");
+    await migrateDown(url);
+    expect(await refusalOf(migrateDown(url))).toMatch(/would lose 1 messages\. .* make migrate-down lose=yes$/);
+    expect((await execute(url, 'SELECT count(*)::int FROM message')).rows).toEqual([{ count: 1 }]);
+    expect(await migrateDown(url, { loseData: true })).toEqual([all[0]]);
+    expect((await execute(url, "SELECT to_regclass('message') AS message")).rows).toEqual([{ message: null }]);
+  });
+
+  test('waits for a message that is being recorded, and then refuses to lose it', async () => {
+    const url = await migrated();
+    const writer = await connect(url);
+    await writer.query('BEGIN');
+    await writer.query(insertStatement('NULL'));
+    const refusal = refusalOf(migrateDown(url));
+    await expect.poll(() => waitingForLocks(url)).toBe(1);
+    await writer.query('COMMIT');
+    expect(await refusal).toContain('1 messages without a Twilio SID');
+  });
+});
+
+describe('a database that cannot be migrated is one sentence', () => {
+  test('a server that is not there', async () => {
+    const refusal = await refusalOf(migrateUp('postgres://me:S3cret-canary@127.0.0.1:1/sms'));
+    expect(refusal).toMatch(/^The database could not be migrated: .*ECONNREFUSED.*; check DATABASE_\* .*\.$/);
+    expect(refusal).not.toContain('canary');
+  });
+
+  test('a host that does not exist', async () => {
+    const refusal = await refusalOf(migrateUp('postgres://me:S3cret-canary@nowhere.invalid:5432/sms'));
+    expect(refusal).toMatch(/^The database could not be migrated: .*nowhere\.invalid.*; check DATABASE_\* .*\.$/);
+    expect(refusal).not.toContain('canary');
+  });
+
+  test('a database that does not exist', async () => {
+    const url = (await emptyDatabase()).replace(/[^/]+$/, 'no_such_database');
+    const refusal = await refusalOf(migrateUp(url));
+    expect(refusal).toMatch(/database "no_such_database" does not exist; check DATABASE_\* .*\.$/);
+    expect(refusal).not.toContain(new URL(url).password || 'no password');
+  });
+
+  test('an address that cannot be read', async () => {
+    const refusal = await refusalOf(migrateUp('postgres://me:S3cret-canary%zz@127.0.0.1:1/sms'));
+    expect(refusal).toMatch(/^The database could not be migrated: .*\.$/);
+    expect(refusal).not.toContain('canary');
+  });
+
+  test('a database that a newer version of the service has migrated', async () => {
+    const url = await migrated();
+    await execute(url, "INSERT INTO polaris_migration VALUES ('9999_newer', '2999-01-01T00:00:00.000Z')");
+    expect(await refusalOf(migrateUp(url))).toMatch(/9999_newer is missing; a newer version of this service .*\.$/);
+  });
+
+  test('a user who may not make tables', async () => {
+    const url = new URL(await emptyDatabase());
+    const user = `polaris_test_${randomBytes(4).toString('hex')}`;
+    await execute(
+      url.href,
+      `CREATE ROLE ${user} LOGIN PASSWORD 'S3cret-canary'; REVOKE CREATE ON SCHEMA public FROM public`,
+    );
+    const owner = url.href;
+    cleanups.push(() => execute(owner, `DROP ROLE ${user}`));
+    url.username = user;
+    url.password = 'S3cret-canary';
+    const refusal = await refusalOf(migrateUp(url.href));
+    expect(refusal).toMatch(/permission denied for schema public; its user must own .*\.$/);
+  });
+});
+
+describe('npm run migrate', () => {
+  test('up says what it applied, then that there is nothing to do; down says what it took back', async () => {
+    const env = { DATABASE_URL: await emptyDatabase() };
+    expect(await run(env, 'up')).toEqual([0, all.map((name) => `applied ${name}\n`).join(''), '']);
+    expect(await run(env, 'up')).toEqual([0, 'nothing to do\n', '']);
+    expect(await run(env, 'down')).toEqual([0, `taken back ${all[1]}\n`, '']);
+  });
+
+  test('down refuses in one sentence with exit code 1, and obeys --lose-data', async () => {
+    const url = await migrated();
+    await insertAttempt(url);
+    const [code, output, error] = await run({ DATABASE_URL: url }, 'down');
+    expect([code, output]).toEqual([1, '']);
+    expect(error).toMatch(/^Migrating down would lose .*1 records of attempts.*lose=yes\n$/);
+    expect(await run({ DATABASE_URL: url }, 'down', '--lose-data')).toEqual([0, `taken back ${all[1]}\n`, '']);
+  });
+
+  test('without DATABASE_* it migrates the embedded database in DATA_DIR', async () => {
+    const env = { ENVIRONMENT: 'DEVELOPMENT', DATA_DIR: await temporaryFolder() };
+    const [code, output] = await run(env, 'up');
+    expect(code).toBe(0);
+    expect(output).toContain(all.map((name) => `applied ${name}\n`).join(''));
+    expect(await run(env, 'up')).toEqual([0, expect.stringMatching(/nothing to do\n$/), '']);
+  });
+
+  test('in production it names every missing variable', async () => {
+    const [code, output, error] = await run({}, 'up');
+    expect([code, output]).toEqual([1, '']);
+    expect(error.trimEnd().split('\n')).toEqual(
+      ['HOST', 'PORT', 'USER', 'PASSWORD', 'NAME'].map((name) => `DATABASE_${name} is missing`),
+    );
+  });
+
+  test.for(['', 'sideways', 'up down', 'up --force'])('"%s" is one sentence and exit code 1', async (args) => {
+    const [code, output, error] = await run({ ENVIRONMENT: 'TEST' }, ...args.split(' ').filter(Boolean));
+    expect([code, output]).toEqual([1, '']);
+    expect(error).toMatch(/^\S.*See --help\.\n$/);
+  });
+
+  test('--help shows every word it knows', async () => {
+    const [code, output] = await run({}, '--help');
+    expect(code).toBe(0);
+    for (const word of ['up', 'down', '--lose-data', '--help']) expect(output).toContain(`  ${word}  `);
+  });
+});
+
+describe('npm run migration', () => {
+  const command = path.join(project, 'scripts/new-migration.ts');
+
+  test('writes the next one, with up and down, and prints where', async () => {
+    const folder = await temporaryFolder();
+    const add = (...words: string[]) => start({}, command, '--folder', folder, ...words);
+    const [code, output] = await add("Add a column: its owner's");
+    expect(code).toBe(0);
+    expect(path.resolve(output.trim())).toBe(path.join(folder, '0001_add_a_column_its_owner_s.ts'));
+    await add('and', 'another');
+    expect(await readdir(folder)).toEqual(['0001_add_a_column_its_owner_s.ts', '0002_and_another.ts']);
+    expect(await readFile(path.join(folder, '0002_and_another.ts'), 'utf8')).toContain('/** and another: why. */');
+  });
+
+  test('what it writes goes up and down', async () => {
+    const folder = await mkdtemp(path.join(project, 'node_modules/.migration-test-'));
+    cleanups.push(() => rm(folder, { recursive: true }));
+    const [, file] = await start({}, command, '--folder', folder, 'example');
+    const { up, down } = await import(path.resolve(file.trim()));
+    expect([up, down]).toEqual([expect.any(Function), expect.any(Function)]);
+  });
+
+  test.for(['', '  !? ', 'x'.repeat(81)])('"%s" is refused with a sentence', async (words) => {
+    const folder = await temporaryFolder();
+    const [code, output, error] = await start({}, command, '--folder', folder, words);
+    expect([code, output]).toEqual([1, '']);
+    expect(error).toMatch(/^Say in a few words what the migration does: make migration m='add a column'\n$/);
+    expect(await readdir(folder)).toEqual([]);
+  });
+});
+
+async function emptyDatabase(): Promise<string> {
+  const database = await createDatabase('empty');
+  cleanups.push(database.drop);
+  return database.url;
+}
+
+async function migrated(): Promise<string> {
+  const url = await emptyDatabase();
+  await migrateUp(url);
+  return url;
+}
+
+async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'polaris-sms-migrations-'));
+  cleanups.push(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+async function connect(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  cleanups.push(() => client.end());
+  return client;
+}
+
+async function refusalOf(work: Promise<unknown>): Promise<string> {
+  const error = await work.then(
+    () => new Error('it was not refused'),
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(CannotStart);
+  return error instanceof Error ? error.message : '';
+}
+
+async function readInstallation(url: string) {
+  const { rows } = await execute(url, 'SELECT origin, history_before::text, hash_key FROM installation');
+  return rows[0];
+}
+
+/** How many sessions have waited for a lock for so long. */
+async function waitingForLocks(url: string, ms = 0): Promise<number> {
+  const { rows } = await execute(
+    url,
+    `SELECT count(*)::int FROM pg_stat_activity
+     WHERE datname = current_database() AND wait_event_type = 'Lock'
+       AND query_start < clock_timestamp() - interval '${ms} ms'`,
+  );
+  return rows[0]?.count;
+}
+
+/** As the platform's own SQL writes one: with the original's columns alone. */
+function insertStatement(twilioSid: string): string {
+  return `
+    INSERT INTO message (uuid, created, created_by_, modified, modified_by_, sender, receiver, content, twilio_sid,
+                         trustomer_code, product_name)
+    VALUES (gen_random_uuid(), now(), 'unknown', now(), 'unknown', '+447700900001', '+447700900123', 'text', ${twilioSid},
+            'ouh', 'gdm')`;
+}
+
+const insertMessage = (url: string, twilioSid: string) => execute(url, insertStatement(twilioSid));
+
+function insertAttempt(url: string) {
+  return execute(url, "INSERT INTO attempt (message_uuid, n, started, deadline) VALUES ('u', 1, now(), now())");
+}
+
+function insertCallback(url: string) {
+  return execute(
+    url,
+    "INSERT INTO callback (received, twilio_sid, message_status, parameters) VALUES (now(), 'SM1', 'sent', '{}')",
+  );
+}
+
+function run(env: Record<string, string>, ...args: string[]): Promise<[number | null, string, string]> {
+  return start(env, path.join(project, 'src/db/index.ts'), ...args);
+}
+
+/** With no variables but these: exit code, output, errors. */
+async function start(env: Record<string, string>, ...args: string[]): Promise<[number | null, string, string]> {
+  const child = spawn(process.execPath, args, { env: { PATH: process.env.PATH, ...env } });
+  const ended = once(child, 'close');
+  const [output, error] = await Promise.all([textOf(child.stdout), textOf(child.stderr), ended]);
+  return [child.exitCode, output, error];
+}
