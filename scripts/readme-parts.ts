@@ -30,7 +30,10 @@ function splitAt(text: string, marker: string): [string, string] {
 
 function targets(): string {
   const makefile = readFileSync(new URL('../Makefile', import.meta.url), 'utf8');
-  const rows = [...makefile.matchAll(/^([a-z-]+):[^#\n]*## (.*)$/gm)].map(([, name, what]) => [`\`make ${name}\``, what ?? '']);
+  const rows = [...makefile.matchAll(/^([a-z-]+):[^#\n]*## (.*)$/gm)].map(([, name, what]) => [
+    `\`make ${name}\``,
+    what ?? '',
+  ]);
   return table(['target', 'what it does'], rows);
 }
 

@@ -23,9 +23,15 @@ test('the generated parts of the README are what the code says (else: make readm
 });
 
 test('the README names every variable that the configuration reads', () => {
-  const variables = new Set(read('src/config.ts').match(/'[A-Z][A-Z_]{3,}'/g)?.map((word) => word.slice(1, -1)));
+  const variables = new Set(
+    read('src/config.ts')
+      .match(/'[A-Z][A-Z_]{3,}'/g)
+      ?.map((word) => word.slice(1, -1)),
+  );
   const words = ['PRODUCTION', 'DEMO', 'DEVELOPMENT', 'STAGING', 'TRAINING', 'TEST'];
   const levels = ['ERROR', 'WARN', 'INFO', 'DEBUG', 'COLOUR', 'PLAIN', 'JSON', 'TRUE', 'FALSE'];
-  const missing = [...variables].filter((name) => ![...words, ...levels].includes(name) && !read('README.md').includes(`\`${name}\``));
+  const missing = [...variables].filter(
+    (name) => ![...words, ...levels].includes(name) && !read('README.md').includes(`\`${name}\``),
+  );
   expect(missing).toEqual([]);
 });
