@@ -260,7 +260,9 @@ describe('a database that cannot be migrated is one sentence', () => {
     const url = await emptyDatabase();
     // Nobody may make tables in this schema, not even a superuser.
     await execute(url, `ALTER DATABASE ${new URL(url).pathname.slice(1)} SET search_path = pg_catalog`);
-    expect(await refusalOf(migrateUp(url))).toMatch(/permission denied (to create|for schema) .*; its user must own .*\.$/);
+    expect(await refusalOf(migrateUp(url))).toMatch(
+      /permission denied (to create|for schema) .*; its user must own .*\.$/,
+    );
   });
 });
 
