@@ -34,13 +34,13 @@ export type Platform = {
 
 export type Tenant = Readonly<Record<string, string>>;
 export type Posted = { sender: string; receiver: string; content: string } & Record<string, string>;
-export type Asking = {
+type Asking = {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly expect?: number;
 };
-export type Answer = { readonly headers: Headers; readonly text: string; json(): unknown };
+type Answer = { readonly headers: Headers; readonly text: string; json(): unknown };
 
 const time = z.iso.datetime({ precision: 3 });
 

@@ -10,8 +10,8 @@ export type RawClient = {
   connections(): number;
   close(): void;
 };
-export type RawAsking = { method: string; headers: Readonly<Record<string, string>>; body?: string };
-export type RawAnswer = { status: number; headers: http.IncomingHttpHeaders; text: string };
+type RawAsking = { method: string; headers: Readonly<Record<string, string>>; body?: string };
+type RawAnswer = { status: number; headers: http.IncomingHttpHeaders; text: string };
 
 const ANSWER_WITHIN_MS = 15_000;
 

@@ -24,3 +24,17 @@ test('a text goes out, is followed by signed callbacks to delivered, and is empt
   const listed = await service.call('/dhos/v1/sms', { headers: tenant });
   expect(listed.json).toEqual([ended]);
 });
+
+test('callbacks that come while the answer to the create is being recorded still find their message', async () => {
+  const fast = await startTestService({}, { speed: 500 });
+  try {
+    const sent = await Promise.all(Array.from({ length: 200 }, () => fast.post(text)));
+    expect(sent.map(({ status }) => status)).toEqual(sent.map(() => 200));
+    await fast.simulator?.settled();
+    const statuses = await fast.query('SELECT status, count(*)::int FROM message GROUP BY 1');
+    expect(statuses).toEqual([{ status: 'delivered', count: 200 }]);
+    expect(await fast.query('SELECT FROM callback WHERE message_uuid IS NULL')).toEqual([]);
+  } finally {
+    await fast.stop();
+  }
+});

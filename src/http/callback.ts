@@ -58,7 +58,8 @@ export async function callbackRoute(app: HttpApp, deps: CallbackDeps): Promise<v
         deps.countCallback('invalid');
         throw new Refusal('bad request', 'MessageSid and MessageStatus must be there, with up to 250 characters each.');
       }
-      const { result, finished } = await deps.receive(callback, new URLSearchParams(rawQuery).get('m'));
+      const claimedUuid = asStorable(new URLSearchParams(rawQuery).get('m') ?? '') || null;
+      const { result, finished } = await deps.receive(callback, claimedUuid);
       deps.countCallback(result);
       request.log.info({ twilioSid: callback.twilioSid, status: callback.messageStatus, result }, 'callback');
       await redactSoon(deps, finished);

@@ -1,4 +1,4 @@
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type Clock, within } from '../clock.ts';
 import type { Db } from '../db/db.ts';
@@ -57,6 +57,7 @@ export function messageRoutes(app: HttpApp, deps: MessagesDeps): void {
           ...problems(400, 413, 415, 422, 503),
         },
       },
+      onRequest: requireContentType,
     },
     async (request, reply) => {
       const { sender, receiver, content, error_code, error_message } = request.body;
@@ -124,6 +125,12 @@ export function messageRoutes(app: HttpApp, deps: MessagesDeps): void {
       return toWire(deleted);
     },
   );
+}
+
+/** Fastify asks for one only where there is a body. */
+async function requireContentType(request: FastifyRequest): Promise<void> {
+  if (request.headers['content-type'] !== undefined) return;
+  throw new Refusal('unsupported media type', 'A Content-Type is expected: application/json.');
 }
 
 /** The two halves of a POST, within the time its caller waits: recorded first, then handed to Twilio. */

@@ -5,11 +5,16 @@ import { problem } from './problem.ts';
 
 /** The wire format: names and forms are those of the Python service (CONTRACT.md). */
 
-/** PostgreSQL refuses NUL, and pg would replace a lone surrogate without a word, so both stop here. */
-function text(max: number) {
+/**
+ * `max` is in UTF-16 units, as Twilio counts; zod's own `max` counts code points and is there for the document. PostgreSQL
+ * refuses NUL, and pg would replace a lone surrogate without a word, so both stop here.
+ */
+function text(max: number, noText = 'must be a text') {
+  const tooLong = `must not be longer than ${max} characters`;
   return z
-    .string('must be a text')
-    .max(max, `must not be longer than ${max} characters`)
+    .string(noText)
+    .max(max, { error: tooLong, abort: true })
+    .refine((value) => value.length <= max, tooLong)
     .refine((value) => !value.includes('\0'), 'must not contain a NUL character')
     .refine((value) => value.isWellFormed(), 'must not contain half a surrogate pair');
 }
@@ -123,11 +128,9 @@ export const noQuery = z.strictObject({});
 
 export const messageId = z.object({ message_id: z.string().describe("The message's uuid") });
 
-const tenantWord = z
-  .string('is missing')
+const tenantWord = text(MAX_WORD, 'is missing')
   .trim()
   .min(1, 'must not be empty')
-  .max(MAX_WORD, `must not be longer than ${MAX_WORD} characters`)
   // Node joins a header that comes twice with a comma.
   .refine((value) => !value.includes(','), 'must come once')
   .transform((value) => value.toLowerCase());
@@ -164,8 +167,9 @@ export const countsQuery = z.strictObject({
   product_name: tenantWord.optional().describe('Only this product'),
 });
 
+/** RFC 3339, with zones up to 15:59 from UTC: PostgreSQL knows no others. */
 function isInstant(value: string): boolean {
-  const match = /^(\d{4}-\d\d-\d\d)T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):?[0-5]\d)$/.exec(
+  const match = /^(\d{4}-\d\d-\d\d)T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-](0\d|1[0-5]):?[0-5]\d)$/.exec(
     value,
   );
   const day = match?.[1];

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
-import etag from '@fastify/etag';
-import Fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from 'fastify';
 import { validatorCompiler } from 'fastify-type-provider-zod';
 import { Refusal } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -10,6 +9,7 @@ import type { HttpApp } from './app-type.ts';
 import { bulkUpdateRoute } from './bulk-update.ts';
 import { type CallbackDeps, callbackRoute } from './callback.ts';
 import { countsRoute } from './counts.ts';
+import { tagAnswers } from './etag.ts';
 import { type HealthDeps, healthRoutes } from './health.ts';
 import { type MessagesDeps, messageRoutes } from './messages.ts';
 import { describeApi } from './openapi.ts';
@@ -34,12 +34,7 @@ const KEEP_ALIVE_MS = 72_000;
 export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
   const app = openHttp(deps);
   const refuseOtherMethods = watchAddresses(app);
-  await app.register(etag, { replyWith304: false });
-  app.addHook('onSend', async (request, reply, payload) => {
-    if (!isUnchanged(request, reply)) return payload;
-    reply.code(304);
-    return '';
-  });
+  await tagAnswers(app);
   await describeApi(app, { version: deps.health.version.version, isProduction: deps.isProduction });
 
   messageRoutes(app, deps.messages);
@@ -105,14 +100,6 @@ function nothingHere(): Refusal {
 /** Echoes a caller's id when it is short and printable, so that logs of both sides can be joined. */
 function requestIdOf(given: string | string[] | undefined): string {
   return typeof given === 'string' && /^[\x21-\x7e]{1,128}$/.test(given) ? given : randomUUID();
-}
-
-/** RFC 9110, 13.1.2: only of a look-up that succeeds, and weak tags count as well. */
-function isUnchanged(request: FastifyRequest, reply: FastifyReply): boolean {
-  const known = request.headers['if-none-match'];
-  if (known === undefined || reply.statusCode !== 200 || !['GET', 'HEAD'].includes(request.method)) return false;
-  const tags = known.split(',').map((tag) => tag.trim().replace(/^W\//, ''));
-  return tags.includes('*') || tags.includes(String(reply.getHeader('etag')));
 }
 
 /** UTF-8 or nothing: a lenient decoder would send question marks to a patient. */

@@ -1,7 +1,7 @@
-import type { Db, Tx } from '../db/db.ts';
+import type { Db } from '../db/db.ts';
 import { type Callback, claimCallbacks, insertCallback, listJoinable } from './callbacks.ts';
 import { evidenceOfCallback } from './evidence.ts';
-import { type AtTwilio, finishedAmong, isWithoutSid, recordEvidence, uuidsOfSid } from './messages.ts';
+import { type AtTwilio, findByCallback, finishedAmong, recordEvidence } from './messages.ts';
 
 /** What became of a callback; `finished` are the messages whose text Twilio should empty now. */
 export type Received = { readonly result: 'applied' | 'no change' | 'kept'; readonly finished: readonly AtTwilio[] };
@@ -13,7 +13,7 @@ export type Received = { readonly result: 'applied' | 'no change' | 'kept'; read
  */
 export async function receiveCallback(db: Db, callback: Callback, claimedUuid: string | null): Promise<Received> {
   return db.transaction(async (tx) => {
-    const uuids = await messagesOf(tx, callback.twilioSid, claimedUuid);
+    const uuids = await findByCallback(tx, callback.twilioSid, claimedUuid);
     const [first = null] = uuids;
     await insertCallback(tx, callback, first);
     if (first === null) return { result: 'kept', finished: [] };
@@ -37,9 +37,3 @@ export async function joinKeptCallbacks(db: Db): Promise<number> {
 }
 
 const JOIN_BATCH = 500;
-
-async function messagesOf(tx: Tx, twilioSid: string, claimedUuid: string | null): Promise<string[]> {
-  const uuids = await uuidsOfSid(tx, twilioSid);
-  if (uuids.length > 0 || claimedUuid === null) return uuids;
-  return (await isWithoutSid(tx, claimedUuid)) ? [claimedUuid] : [];
-}

@@ -175,24 +175,21 @@ export async function finishedAmong(tx: Tx, uuids: readonly string[]): Promise<A
   return rows;
 }
 
-/** The messages of a SID: one, or several where the Python service recorded a SID twice. */
-export async function uuidsOfSid(tx: Tx, twilioSid: string): Promise<string[]> {
-  const { rows } = await tx.query<{ uuid: string }>({
-    name: 'uuids-of-sid',
-    text: 'SELECT uuid FROM message WHERE twilio_sid = $1',
-    values: [twilioSid],
+/**
+ * The messages that a callback is about: those of its SID (several where the Python service recorded a SID twice), else
+ * the one whose id it carries, when that one waits to hear its SID. One statement, hence one snapshot: asked one after the
+ * other, a create answer recorded in between would make both say no.
+ */
+export async function findByCallback(tx: Tx, twilioSid: string, claimedUuid: string | null): Promise<string[]> {
+  const { rows } = await tx.query<{ uuid: string; isKnown: boolean }>({
+    name: 'find-by-callback',
+    text: `
+      SELECT uuid, twilio_sid IS NOT NULL AS "isKnown" FROM message
+      WHERE twilio_sid = $1 OR (uuid = $2 AND twilio_sid IS NULL)`,
+    values: [twilioSid, claimedUuid],
   });
-  return rows.map((row) => row.uuid);
-}
-
-/** Does this message wait to hear which SID Twilio gave it? */
-export async function isWithoutSid(tx: Tx, uuid: string): Promise<boolean> {
-  const { rowCount } = await tx.query({
-    name: 'is-without-sid',
-    text: 'SELECT FROM message WHERE uuid = $1 AND twilio_sid IS NULL',
-    values: [uuid],
-  });
-  return rowCount === 1;
+  const known = rows.filter((row) => row.isKnown);
+  return (known.length > 0 ? known : rows).map((row) => row.uuid);
 }
 
 const isNoHistory = 'created >= (SELECT history_before FROM installation)';

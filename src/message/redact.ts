@@ -15,7 +15,8 @@ export type Redactor = {
   drain(): Promise<void>;
 };
 
-type RedactResult = RedactOutcome['kind'] | 'too busy';
+/** `failed`: the next message would most likely fail alike; `refused`: it is this message's own fault. */
+type RedactResult = RedactOutcome['kind'] | 'refused' | 'too busy';
 
 export type RedactDeps = {
   readonly db: Db;
@@ -41,7 +42,7 @@ export function makeRedactor(deps: RedactDeps): Redactor {
       const outcome = await twilio.redact(message.twilioSid);
       if (outcome.kind === 'redacted') await db.transaction((tx) => recordRedaction(tx, message.uuid));
       if (outcome.kind === 'failed') log.warn({ messageId: message.uuid, reason: outcome.reason }, 'redaction failed');
-      return outcome.kind;
+      return outcome.kind === 'failed' && !outcome.isGeneral ? 'refused' : outcome.kind;
     } catch (error) {
       log.warn({ err: error, messageId: message.uuid }, 'a redaction was not recorded');
       return 'failed';
