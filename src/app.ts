@@ -48,6 +48,7 @@ export async function startService(
 ): Promise<Service> {
   // What is started is stopped in reverse order, also when a later step fails.
   const started = new AsyncDisposableStack();
+  const stopping = new AbortController();
   try {
     const databaseUrl = await findDatabase(config.database, log, started);
     const migrated = await migrateUp(databaseUrl);
@@ -69,6 +70,7 @@ export async function startService(
       twilio,
       log,
       maxConcurrency: config.twilio.maxConcurrency,
+      stopping: stopping.signal,
       countRedaction: (result) => metrics.redactions.inc({ result }),
     });
     started.defer(() => redactor.drain());
@@ -89,7 +91,6 @@ export async function startService(
 
     // Known once the server listens; nothing asks for it earlier.
     let baseUrl = '';
-    let isStopping = false;
     const callbackUrl = () => config.twilio.callbackUrl ?? `${baseUrl}/dhos/v1/sms/callback`;
     const app = await buildServer({
       log,
@@ -102,13 +103,13 @@ export async function startService(
         twilioTimeoutMs: config.twilio.timeoutMs,
         countryCode: config.countryCode,
         isQuiet,
-        send: (accepted, to) =>
+        send: (accepted, to, requestLog) =>
           sendMessage(
             {
               db,
               clock,
               twilio,
-              log,
+              log: requestLog,
               isQuiet,
               statusCallbackOf: (uuid, n) =>
                 statusCallbackUrl(callbackUrl(), config.twilio.callbackOverrides, { uuid, n }),
@@ -132,13 +133,13 @@ export async function startService(
           clock,
           log,
           joinKeptCallbacks: join,
-          reconcile: () => reconcile({ db, clock, twilio, log, isQuiet }),
+          reconcile: () => reconcile({ db, clock, twilio, log, isQuiet, stopping: stopping.signal }),
           redactor,
           isQuiet,
         }),
       health: {
         checks: {
-          serving: async () => (isStopping ? 'shutting down' : 'ok'),
+          serving: async () => (stopping.signal.aborted ? 'shutting down' : 'ok'),
           database: () => checkDatabase(db),
         },
         registry: metrics.registry,
@@ -152,7 +153,7 @@ export async function startService(
       databaseUrl,
       simulator,
       stop: () => {
-        isStopping = true;
+        stopping.abort();
         return started.disposeAsync();
       },
     };

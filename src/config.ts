@@ -98,7 +98,18 @@ function readDatabaseServer(reader: Reader, environment: Environment): DatabaseC
   const [host, port, user, password, name] = databaseVariables.map((variable) => reader.required(variable));
   if (port !== '') reader.integer('DATABASE_PORT', 5432, 1, 65_535);
   const credentials = `${encodeURIComponent(user ?? '')}:${encodeURIComponent(password ?? '')}`;
-  return { kind: 'external', url: `postgres://${credentials}@${host}:${port}/${encodeURIComponent(name ?? '')}` };
+  const database = encodeURIComponent(name ?? '');
+  // A host that is a folder is that of a Unix socket; one with colons is an IPv6 address.
+  if (host?.startsWith('/')) {
+    return {
+      kind: 'external',
+      url: `postgres://${credentials}@/${database}?host=${encodeURIComponent(host)}&port=${port}`,
+    };
+  }
+  return {
+    kind: 'external',
+    url: `postgres://${credentials}@${host?.includes(':') ? `[${host}]` : host}:${port}/${database}`,
+  };
 }
 
 const twilioVariables = [
@@ -121,13 +132,19 @@ function readTwilio(reader: Reader, environment: Environment): TwilioConfig {
     accountSid: isConfigured ? readAccountSid(reader, isProduction) : '',
     authTokens: isConfigured ? [reader.required('TWILIO_AUTH_TOKEN'), ...(secondary === null ? [] : [secondary])] : [],
     apiKey: readApiKey(reader),
-    baseUrl: (reader.url('TWILIO_BASE_URL', ['http:', 'https:']) ?? 'https://api.twilio.com').replace(/\/+$/, ''),
+    baseUrl: readBaseUrl(reader),
     callbackUrl: isConfigured ? readCallbackUrl(reader) : null,
     callbackOverrides: reader.textOrEmpty('TWILIO_CALLBACK_OVERRIDES') ?? 'rc=5&rp=ct,rt,5xx&ct=2000&rt=2500',
     // A POST answers within 14 s (CONTRACT), so Twilio may take 11 of them at the most.
     timeoutMs: reader.integer('TWILIO_TIMEOUT_MS', 10_000, 100, 11_000),
     maxConcurrency: reader.integer('TWILIO_MAX_CONCURRENCY', 50, 1, 1000),
   };
+}
+
+function readBaseUrl(reader: Reader): string {
+  const url = reader.url('TWILIO_BASE_URL', ['http:', 'https:']) ?? 'https://api.twilio.com';
+  if (new URL(url).username !== '') reader.problem('TWILIO_BASE_URL', 'must not hold a user and password');
+  return url.replace(/\/+$/, '');
 }
 
 function readAccountSid(reader: Reader, isProduction: boolean): string {

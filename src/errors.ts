@@ -15,7 +15,6 @@ export const refusals = {
   'too large': 413,
   'unsupported media type': 415,
   'refused by Twilio': 422,
-  'headers too large': 431,
   unavailable: 503,
 } as const;
 
@@ -32,7 +31,7 @@ type Extras = {
   readonly allow?: readonly string[];
 };
 
-/** A refusal at the door. `detail` is shown to the caller: it says what to change, and never repeats a value. */
+/** A refusal at the door. `detail` is shown to the caller: it says what to change, and never repeats a value (names of unknown fields it does). */
 export class Refusal extends Error {
   override name = 'Refusal';
   readonly kind: RefusalKind;

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -108,6 +108,24 @@ describe('stopping', () => {
     service.child.kill('SIGTERM');
     expect((await answer).status).toBe(202);
     expect(await service.ended).toBe(0);
+  });
+
+  test('connections on which nothing, or half a request, was sent do not hold a stop up', async () => {
+    const service = await runService({ DATABASE_URL: await ownDatabase() });
+    const { hostname, port } = new URL(service.baseUrl);
+    for (const sent of ['', 'GET /running HTTP/1.1\r\nHost']) {
+      const socket = connect(Number(port), hostname);
+      cleanUps.push(async () => socket.destroy());
+      await once(socket, 'connect');
+      socket.on('error', () => {});
+      socket.write(sent);
+    }
+    // An answer on a third connection: by then the service has seen the first two.
+    await fetch(`${service.baseUrl}/running`);
+    const began = performance.now();
+    service.child.kill('SIGTERM');
+    expect(await service.ended).toBe(0);
+    expect(performance.now() - began).toBeLessThan(10_000);
   });
 
   test('Ctrl-C, which npm passes on a second time, exits 0', async () => {

@@ -23,6 +23,9 @@ export type Db = {
 /** How long a request waits for a connection, and PostgreSQL works on one statement, before it is given up. */
 const CONNECTION_TIMEOUT_MS = 3_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
+/** The same on our side, for a connection that hangs: a little later than PostgreSQL's own, sooner inside a transaction. */
+const QUERY_TIMEOUT_MS = 11_000;
+const TRANSACTION_TIMEOUT_MS = 3_000;
 
 export function openDb(options: { url: string; poolSize: number; clock?: { now(): Date } }): Db {
   const clock = options.clock ?? systemClock;
@@ -32,6 +35,7 @@ export function openDb(options: { url: string; poolSize: number; clock?: { now()
     application_name: 'polaris-sms',
     connectionTimeoutMillis: CONNECTION_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
+    query_timeout: QUERY_TIMEOUT_MS,
     idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
     keepAlive: true,
     types: { getTypeParser: typeParser },
@@ -43,7 +47,7 @@ export function openDb(options: { url: string; poolSize: number; clock?: { now()
 
   return {
     query: (statement) => run(pool, statement),
-    transaction: async (work) => inTransaction(await pool.connect(), clock.now(), work),
+    transaction: async (work) => inTransaction(await pool.connect().catch(refuse), clock.now(), work),
     pool: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close: () => pool.end(),
   };
@@ -54,16 +58,18 @@ async function inTransaction<T>(client: pg.PoolClient, now: Date, work: (tx: Tx)
   const onError = (error: Error) => {
     broken = error;
   };
+  const query = <Row extends pg.QueryResultRow>(statement: Statement) =>
+    run<Row>(client, { ...statement, query_timeout: TRANSACTION_TIMEOUT_MS });
   client.on('error', onError);
   try {
-    await client.query('BEGIN');
-    const result = await work({ now, query: (statement) => run(client, statement) });
-    await client.query('COMMIT');
+    await query({ text: 'BEGIN' });
+    const result = await work({ now, query });
+    await query({ text: 'COMMIT' });
     return result;
   } catch (error) {
-    await client.query('ROLLBACK').catch((rollbackError: Error) => {
-      broken = rollbackError;
-    });
+    // A connection that does not answer would keep the ROLLBACK waiting as well; dropped, it rolls back by itself.
+    if (error instanceof DatabaseUnavailable && error.isConnection) broken = error;
+    else await query({ text: 'ROLLBACK' }).catch(onError);
     throw error;
   } finally {
     client.off('error', onError);
@@ -73,10 +79,10 @@ async function inTransaction<T>(client: pg.PoolClient, now: Date, work: (tx: Tx)
 
 async function run<Row extends pg.QueryResultRow>(
   target: pg.Pool | pg.PoolClient,
-  statement: Statement,
+  statement: Statement & { readonly query_timeout?: number },
 ): Promise<Result<Row>> {
   const values = statement.values?.map((value) => (value instanceof Date ? utcTimestamp(value) : value)) ?? [];
-  const result = await target.query<Row>({ ...statement, values });
+  const result = await target.query<Row>({ ...statement, values }).catch(refuse);
   return { rows: result.rows, rowCount: result.rowCount ?? 0 };
 }
 
@@ -93,14 +99,23 @@ function typeParser(oid: number, format?: 'text' | 'binary'): unknown {
 }
 
 /** PostgreSQL cannot be reached, is overloaded, shutting down or read-only: asking again later can help. */
-export function isDatabaseUnavailable(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  return (
-    /^(08|53|57|55P03|25006|40)/.test(code) ||
-    /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/.test(code) ||
-    /^(timeout exceeded when trying to connect|Connection terminated)/.test(error.message)
-  );
+export class DatabaseUnavailable extends Error {
+  override name = 'DatabaseUnavailable';
+  /** The connection failed, rather than PostgreSQL answering that it cannot. */
+  readonly isConnection: boolean;
+
+  constructor(cause: unknown) {
+    super('the database is unavailable', { cause });
+    this.isConnection = !(cause instanceof pg.DatabaseError);
+  }
+}
+
+/** What PostgreSQL did not say itself came from the connection: cut, timed out, never there. */
+function refuse(error: unknown): never {
+  if (error instanceof pg.DatabaseError) {
+    throw /^(08|28|3D|53|57|55P03|25006|40)/.test(error.code ?? '') ? new DatabaseUnavailable(error) : error;
+  }
+  throw error instanceof TypeError || error instanceof RangeError ? error : new DatabaseUnavailable(error);
 }
 
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html */

@@ -5,10 +5,7 @@ import { noContent, noQuery, problems } from './schemas.ts';
 export async function bulkUpdateRoute(app: HttpApp, bulkUpdate: () => Promise<void>): Promise<void> {
   // A POST may carry anything; nothing in it is read.
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', (_request, payload, done) => {
-    payload.resume();
-    payload.on('end', () => done(null, undefined));
-  });
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, _body, done) => done(null, undefined));
 
   app.route({
     method: ['GET', 'POST'],

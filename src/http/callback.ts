@@ -1,14 +1,14 @@
 import { within } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 import type { Received } from '../message/callback.ts';
-import type { Callback } from '../message/callbacks.ts';
+import type { Callback, Claim } from '../message/callbacks.ts';
 import type { Redactor } from '../message/redact.ts';
 import { isSigned, urlsTwilioMaySign } from '../twilio/signature.ts';
 import type { HttpApp } from './app-type.ts';
 import { noContent, problems } from './schemas.ts';
 
 export type CallbackDeps = {
-  readonly receive: (callback: Callback, claimedUuid: string | null) => Promise<Received>;
+  readonly receive: (callback: Callback, claim: Claim | null) => Promise<Received>;
   readonly redactor: Redactor;
   readonly callbackUrl: () => string;
   readonly authTokens: readonly string[];
@@ -50,7 +50,7 @@ export async function callbackRoute(app: HttpApp, deps: CallbackDeps): Promise<v
       const [, rawQuery = ''] = splitOnce(request.raw.url ?? '', '?');
       if (!isGenuine(deps, form, rawQuery, request.headers['x-twilio-signature'])) {
         deps.countCallback('refused');
-        request.log.warn({ names: [...new Set(form.keys())].length }, 'a callback with a wrong signature was refused');
+        request.log.warn({ fields: [...new Set(form.keys())].length }, 'a callback with a wrong signature was refused');
         throw new Refusal('forbidden', 'The signature of this callback is missing or wrong.');
       }
       const callback = readCallback(form);
@@ -58,8 +58,7 @@ export async function callbackRoute(app: HttpApp, deps: CallbackDeps): Promise<v
         deps.countCallback('invalid');
         throw new Refusal('bad request', 'MessageSid and MessageStatus must be there, with up to 250 characters each.');
       }
-      const claimedUuid = asStorable(new URLSearchParams(rawQuery).get('m') ?? '') || null;
-      const { result, finished } = await deps.receive(callback, claimedUuid);
+      const { result, finished } = await deps.receive(callback, readClaim(rawQuery));
       deps.countCallback(result);
       request.log.info({ twilioSid: callback.twilioSid, status: callback.messageStatus, result }, 'callback');
       await redactSoon(deps, finished);
@@ -76,6 +75,8 @@ function isGenuine(deps: CallbackDeps, form: URLSearchParams, rawQuery: string, 
 }
 
 const MAX_WORD = 250;
+/** Not kept: the message row has them, and retention empties them there. */
+const patientData = new Set(['Body', 'To', 'From', 'ChannelToAddress']);
 
 function readCallback(form: URLSearchParams): Callback | null {
   const twilioSid = form.get('MessageSid') ?? '';
@@ -84,7 +85,7 @@ function readCallback(form: URLSearchParams): Callback | null {
     return null;
   }
   const parameters = [...form]
-    .filter(([name]) => name !== 'Body')
+    .filter(([name]) => !patientData.has(name))
     .map(([name, value]) => [asStorable(name), asStorable(value)]);
   return {
     twilioSid,
@@ -93,6 +94,14 @@ function readCallback(form: URLSearchParams): Callback | null {
     errorMessage: asStorable(form.get('ErrorMessage') ?? '') || null,
     parameters: Object.fromEntries(parameters),
   };
+}
+
+/** Our id, which the callback URL carries for Twilio to bring it back. */
+function readClaim(rawQuery: string): Claim | null {
+  const query = new URLSearchParams(rawQuery);
+  const [uuid = '', attempt = ''] = [query.get('m') ?? '', query.get('a') ?? ''];
+  if (!/^[0-9a-f-]{36}$/.test(uuid)) return null;
+  return { uuid, attempt: /^\d{1,9}$/.test(attempt) ? Number(attempt) : null };
 }
 
 /** PostgreSQL cannot hold NUL. */

@@ -1,4 +1,4 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type Clock, within } from '../clock.ts';
 import type { Db } from '../db/db.ts';
@@ -31,7 +31,7 @@ export type MessagesDeps = {
   readonly twilioTimeoutMs: number;
   readonly countryCode: string;
   readonly isQuiet: boolean;
-  readonly send: (accepted: Accepted, to: string) => Promise<Sent>;
+  readonly send: (accepted: Accepted, to: string, log: FastifyBaseLogger) => Promise<Sent>;
 };
 
 /** The platform's clients give up after 15 s, so an answer leaves within 14. */
@@ -64,7 +64,7 @@ export function messageRoutes(app: HttpApp, deps: MessagesDeps): void {
       const to = toE164(receiver, deps.countryCode, deps.isQuiet ? 'parsed' : 'possible');
       if (to === null) throw new Refusal('bad request', 'receiver: must be a phone number that is possible.');
       const order = { sender, receiver, content, errorCode: error_code ?? null, errorMessage: error_message ?? null };
-      return answerSent(reply, await recordAndSend(deps, tenantOf(request.headers), order, to));
+      return answerSent(reply, await recordAndSend(deps, tenantOf(request.headers), order, to, request.log));
     },
   );
 
@@ -99,7 +99,7 @@ export function messageRoutes(app: HttpApp, deps: MessagesDeps): void {
       },
     },
     async (request) => {
-      const found = await findMessage(db, asUuid(request.params.message_id));
+      const found = await findMessage(db, asStoredId(request.params.message_id));
       if (found === null) throw noSuchMessage();
       return toWire(found);
     },
@@ -119,7 +119,7 @@ export function messageRoutes(app: HttpApp, deps: MessagesDeps): void {
       },
     },
     async (request) => {
-      const deleted = await deleteMessage(db, asUuid(request.params.message_id), tenantOf(request.headers));
+      const deleted = await deleteMessage(db, asStoredId(request.params.message_id), tenantOf(request.headers));
       if (deleted === 'not found') throw noSuchMessage();
       if (deleted === 'of another tenant') throw new Refusal('forbidden', 'This message belongs to another tenant.');
       return toWire(deleted);
@@ -134,7 +134,13 @@ async function requireContentType(request: FastifyRequest): Promise<void> {
 }
 
 /** The two halves of a POST, within the time its caller waits: recorded first, then handed to Twilio. */
-async function recordAndSend(deps: MessagesDeps, tenant: Tenant, request: MessageRequest, to: string): Promise<Sent> {
+async function recordAndSend(
+  deps: MessagesDeps,
+  tenant: Tenant,
+  request: MessageRequest,
+  to: string,
+  log: FastifyBaseLogger,
+): Promise<Sent> {
   const answerBy = deps.clock.now().getTime() + ANSWER_WITHIN_MS;
   const release = await deps.slots.take(WAIT_FOR_SLOT_MS);
   if (release === null) throw notSent('Too many messages are on their way to Twilio.');
@@ -146,7 +152,7 @@ async function recordAndSend(deps: MessagesDeps, tenant: Tenant, request: Messag
   const sending = acceptMessage(deps.db, { tenant, request, deadline })
     .then((recorded) => {
       accepted = recorded;
-      return deps.send(recorded, to);
+      return deps.send(recorded, to, log);
     })
     .finally(release);
   const sent = await within(timeLeftMs(), sending);
@@ -187,7 +193,7 @@ function tenantOf(headers: z.output<typeof tenantHeaders>): Tenant {
 }
 
 /** Old rows may hold any id that fits the column; what does not fit cannot exist. */
-function asUuid(id: string): string {
+function asStoredId(id: string): string {
   if (id.length > 36 || id.includes('\0') || !id.isWellFormed()) throw noSuchMessage();
   return id;
 }

@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { isDatabaseUnavailable } from '../db/db.ts';
+import { DatabaseUnavailable } from '../db/db.ts';
 import { Refusal, type RefusalKind, refusals } from '../errors.ts';
 
 /** RFC 9457, with the fields of both of the Python service's error shapes: `message` = `detail`, `code` = `status`. */
@@ -68,7 +68,7 @@ function asRefusal(error: unknown): Refusal | null {
   if (hasZodFastifySchemaValidationErrors(error)) {
     return new Refusal('bad request', describeViolations(error.validation));
   }
-  if (isDatabaseUnavailable(error)) {
+  if (error instanceof DatabaseUnavailable) {
     return new Refusal('unavailable', 'The database cannot be reached. Nothing was sent: ask again.', {
       retryAfterS: RETRY_AFTER_S,
     });

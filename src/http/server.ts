@@ -8,6 +8,7 @@ import type { Metrics } from '../metrics.ts';
 import type { HttpApp } from './app-type.ts';
 import { bulkUpdateRoute } from './bulk-update.ts';
 import { type CallbackDeps, callbackRoute } from './callback.ts';
+import { closePromptly } from './closing.ts';
 import { countsRoute } from './counts.ts';
 import { tagAnswers } from './etag.ts';
 import { type HealthDeps, healthRoutes } from './health.ts';
@@ -29,6 +30,8 @@ const MAX_BODY_BYTES = 64 * 1024;
 const HEADERS_WITHIN_MS = 10_000;
 const REQUEST_WITHIN_MS = 15_000;
 const KEEP_ALIVE_MS = 72_000;
+/** Node looks for connections past their time only so often. */
+const CHECK_CONNECTIONS_EVERY_MS = 1_000;
 
 /** The index of the API: each group of routes on a line. */
 export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
@@ -54,7 +57,8 @@ function openHttp({ log, metrics }: ServerDeps): HttpApp {
     requestTimeout: REQUEST_WITHIN_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
-    http: { headersTimeout: HEADERS_WITHIN_MS },
+    return503OnClosing: false,
+    http: { headersTimeout: HEADERS_WITHIN_MS, connectionsCheckingInterval: CHECK_CONNECTIONS_EVERY_MS },
     routerOptions: { maxParamLength: 500 },
     genReqId: (request) => requestIdOf(request.headers['x-request-id']),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestID' }),
@@ -71,14 +75,7 @@ function openHttp({ log, metrics }: ServerDeps): HttpApp {
   readStrictJson(app);
   app.setErrorHandler(answerError);
   app.setNotFoundHandler((_request, reply) => answerRefusal(reply, nothingHere()));
-  let isClosing = false;
-  app.addHook('preClose', async () => {
-    isClosing = true;
-  });
-  app.addHook('onSend', async (_request, reply) => {
-    // Or a kept-alive connection would hold the stop up.
-    if (isClosing) reply.header('connection', 'close');
-  });
+  closePromptly(app);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
     refuseEncodedBody(request);

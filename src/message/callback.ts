@@ -1,5 +1,5 @@
 import type { Db } from '../db/db.ts';
-import { type Callback, claimCallbacks, insertCallback, listJoinable } from './callbacks.ts';
+import { type Callback, type Claim, claimCallbacks, insertCallback, listJoinable } from './callbacks.ts';
 import { evidenceOfCallback } from './evidence.ts';
 import { type AtTwilio, findByCallback, finishedAmong, recordEvidence } from './messages.ts';
 
@@ -8,14 +8,14 @@ export type Received = { readonly result: 'applied' | 'no change' | 'kept'; read
 
 /**
  * A callback whose signature is good: kept, joined to its message, believed if it moves the status forward. All of it is
- * committed when this returns (G6). `claimedUuid` is our id from the callback URL; with it a callback finds its row even
+ * committed when this returns (G6). `claim` is our id from the callback URL; with it a callback finds its row even
  * before the answer to the create has. A SID that nobody knows yet is kept until its message turns up.
  */
-export async function receiveCallback(db: Db, callback: Callback, claimedUuid: string | null): Promise<Received> {
+export async function receiveCallback(db: Db, callback: Callback, claim: Claim | null): Promise<Received> {
   return db.transaction(async (tx) => {
-    const uuids = await findByCallback(tx, callback.twilioSid, claimedUuid);
+    const uuids = await findByCallback(tx, callback.twilioSid, claim?.uuid ?? null);
     const [first = null] = uuids;
-    await insertCallback(tx, callback, first);
+    await insertCallback(tx, callback, first, claim);
     if (first === null) return { result: 'kept', finished: [] };
     let isChanged = false;
     for (const uuid of uuids) isChanged = (await recordEvidence(tx, uuid, evidenceOfCallback(callback))) || isChanged;
@@ -23,17 +23,17 @@ export async function receiveCallback(db: Db, callback: Callback, claimedUuid: s
   });
 }
 
-/** Joins kept callbacks to messages that have turned up since; says how many messages got one. */
+const JOIN_BATCH = 500;
+
+/** Joins kept callbacks to messages that have turned up since, each in a transaction of its own; says to how many. */
 export async function joinKeptCallbacks(db: Db): Promise<number> {
-  return db.transaction(async (tx) => {
-    const joinable = await listJoinable(tx, JOIN_BATCH);
-    for (const { uuid, twilioSid } of joinable) {
+  const joinable = await listJoinable(db, JOIN_BATCH);
+  for (const { uuid, twilioSid } of joinable) {
+    await db.transaction(async (tx) => {
       for (const callback of await claimCallbacks(tx, uuid, twilioSid)) {
         await recordEvidence(tx, uuid, evidenceOfCallback(callback));
       }
-    }
-    return joinable.length;
-  });
+    });
+  }
+  return joinable.length;
 }
-
-const JOIN_BATCH = 500;

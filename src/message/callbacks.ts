@@ -1,6 +1,6 @@
-import type { Tx } from '../db/db.ts';
+import type { Db, Tx } from '../db/db.ts';
 
-/** A callback as it came, kept for good. `parameters` holds everything Twilio sent but the text. */
+/** A callback as it came, kept for good. `parameters` holds all that Twilio sent but text and numbers. */
 export type Callback = {
   readonly twilioSid: string;
   readonly messageStatus: string;
@@ -9,12 +9,21 @@ export type Callback = {
   readonly parameters: Readonly<Record<string, string>>;
 };
 
-export async function insertCallback(tx: Tx, callback: Callback, messageUuid: string | null): Promise<void> {
+/** The message and attempt that a callback says it is about, by the query of its URL. */
+export type Claim = { readonly uuid: string; readonly attempt: number | null };
+
+export async function insertCallback(
+  tx: Tx,
+  callback: Callback,
+  messageUuid: string | null,
+  claim: Claim | null,
+): Promise<void> {
   await tx.query({
     name: 'insert-callback',
     text: `
-      INSERT INTO callback (received, message_uuid, twilio_sid, message_status, error_code, parameters)
-      VALUES ($1, $2, $3, $4, $5, $6)`,
+      INSERT INTO callback (received, message_uuid, twilio_sid, message_status, error_code, parameters,
+                            claimed_uuid, claimed_attempt)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
     values: [
       tx.now,
       messageUuid,
@@ -22,6 +31,8 @@ export async function insertCallback(tx: Tx, callback: Callback, messageUuid: st
       callback.messageStatus,
       callback.errorCode,
       JSON.stringify(callback.parameters),
+      claim?.uuid ?? null,
+      claim?.attempt ?? null,
     ],
   });
 }
@@ -43,12 +54,12 @@ export async function claimCallbacks(tx: Tx, messageUuid: string, twilioSid: str
 }
 
 /** Kept callbacks whose message has turned up since. */
-export async function listJoinable(tx: Tx, limit: number): Promise<{ uuid: string; twilioSid: string }[]> {
-  const { rows } = await tx.query<{ uuid: string; twilioSid: string }>({
+export async function listJoinable(db: Db, limit: number): Promise<{ uuid: string; twilioSid: string }[]> {
+  const { rows } = await db.query<{ uuid: string; twilioSid: string }>({
     text: `
       SELECT DISTINCT message.uuid, message.twilio_sid AS "twilioSid"
       FROM callback JOIN message ON message.twilio_sid = callback.twilio_sid
-      WHERE callback.message_uuid IS NULL LIMIT $1`,
+      WHERE callback.message_uuid IS NULL ORDER BY message.uuid LIMIT $1`,
     values: [limit],
   });
   return rows;

@@ -12,6 +12,8 @@ export type ReconcileDeps = {
   readonly twilio: TwilioClient;
   readonly log: Log;
   readonly isQuiet: boolean;
+  /** Aborted when the service stops. */
+  readonly stopping: AbortSignal;
 };
 
 export type Reconciled = { asked: number; changed: number; gone: number; failed: number };
@@ -19,8 +21,6 @@ export type Reconciled = { asked: number; changed: number; gone: number; failed:
 /** The bulk update of the Python service looks back this far. */
 const WINDOW_MS = 7 * 24 * 60 * 60 * 1000;
 const BATCH = 1_000;
-/** Background work keeps to about 10 calls at once, so that sending never waits for it (TWILIO.md 7). */
-const MAX_CONCURRENCY = 10;
 
 /**
  * Asks Twilio about every message of the last 7 days whose end we do not know. What Twilio says of one is committed by
@@ -31,7 +31,7 @@ export async function reconcile(deps: ReconcileDeps): Promise<Reconciled> {
   const since = new Date(deps.clock.now().getTime() - WINDOW_MS);
   for (let after = ''; ; ) {
     const batch = await listUnfinished(deps.db, since, after, BATCH);
-    const ended = await forEachAtTwilio(batch, MAX_CONCURRENCY, (message) => askTwilio(deps, message, counts));
+    const ended = await forEachAtTwilio(batch, deps.stopping, (message) => askTwilio(deps, message, counts));
     const last = batch.at(-1);
     if (ended === 'gave up' || last === undefined || batch.length < BATCH) break;
     after = last.uuid;

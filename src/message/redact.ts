@@ -23,6 +23,8 @@ export type RedactDeps = {
   readonly twilio: TwilioClient;
   readonly log: Log;
   readonly maxConcurrency: number;
+  /** Aborted when the service stops: what has not begun is left to the next start. */
+  readonly stopping: AbortSignal;
   readonly countRedaction: (result: RedactResult) => void;
 };
 
@@ -34,6 +36,7 @@ export function makeRedactor(deps: RedactDeps): Redactor {
   const { db, twilio, log, maxConcurrency, countRedaction } = deps;
   const slots = makeSlots(maxConcurrency);
   const underWay = new Set<Promise<unknown>>();
+  const runs = new Set<Promise<unknown>>();
 
   async function emptyAtTwilio(message: AtTwilio): Promise<RedactResult> {
     const release = await slots.take(TURN_MS);
@@ -52,32 +55,36 @@ export function makeRedactor(deps: RedactDeps): Redactor {
   }
 
   async function redact(message: AtTwilio): Promise<RedactResult> {
-    const running = emptyAtTwilio(message);
-    underWay.add(running);
-    const result = await running.finally(() => underWay.delete(running));
+    const result = await track(underWay, emptyAtTwilio(message));
     countRedaction(result);
     return result;
   }
 
   return {
     redact,
-    redactFinished: (before) => redactFinished(deps, redact, before),
+    redactFinished: (before) => track(runs, redactFinished(deps, redact, before)),
     inFlight: () => underWay.size,
     drain: async () => {
-      await Promise.allSettled([...underWay]);
+      while (underWay.size + runs.size > 0) await Promise.allSettled([...underWay, ...runs]);
     },
   };
 }
 
+/** Keeps a promise in the set as long as it runs. */
+async function track<T>(running: Set<Promise<unknown>>, one: Promise<T>): Promise<T> {
+  running.add(one);
+  return one.finally(() => running.delete(one));
+}
+
 async function redactFinished(
-  { db, maxConcurrency }: RedactDeps,
+  { db, stopping }: RedactDeps,
   redact: (message: AtTwilio) => Promise<RedactResult>,
   before: Date,
 ): Promise<number> {
   let redacted = 0;
   for (let after = ''; ; ) {
     const batch = await listUnredacted(db, before, after, BATCH);
-    const ended = await forEachAtTwilio(batch, maxConcurrency, async (message) => {
+    const ended = await forEachAtTwilio(batch, stopping, async (message) => {
       const result = await redact(message);
       if (result === 'redacted') redacted += 1;
       return result === 'failed' ? 'general failure' : 'done';

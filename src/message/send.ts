@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
-import { type Db, isDatabaseUnavailable, type Tx } from '../db/db.ts';
+import { DatabaseUnavailable, type Db, type Tx } from '../db/db.ts';
 import type { Log } from '../log.ts';
 import type { TwilioClient } from '../twilio/client.ts';
 import { meaningOf } from '../twilio/error-codes.ts';
@@ -26,7 +26,7 @@ export type SendDeps = {
   readonly db: Db;
   readonly clock: Clock;
   readonly twilio: TwilioClient;
-  readonly log: Log;
+  readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
   readonly isQuiet: boolean;
   readonly statusCallbackOf: (uuid: string, attempt: number) => string;
   readonly countSend: (outcome: Outcome) => void;
@@ -55,23 +55,30 @@ export async function sendMessage(deps: SendDeps, accepted: Accepted, to: string
         });
   deps.countSend(outcome.kind);
   logOutcome(deps.log, message.uuid, outcome);
-  return sentOf(outcome, await recordOutcome(deps, accepted, outcome));
+  const { message: recorded, isRecorded } = await recordOutcome(deps, accepted, outcome);
+  // A refusal that is not on record must not be promised: the row still says that Twilio may have it.
+  if (!isRecorded && outcome.kind !== 'accepted') return { kind: 'unknown', message };
+  return sentOf(outcome, recorded);
 }
 
 /** The message as it stands after the outcome is recorded; what it must look like, when the database is gone for long. */
-async function recordOutcome(deps: SendDeps, { message, attempt }: Accepted, outcome: CreateOutcome): Promise<Message> {
+async function recordOutcome(
+  deps: SendDeps,
+  { message, attempt }: Accepted,
+  outcome: CreateOutcome,
+): Promise<{ message: Message; isRecorded: boolean }> {
   const record = (tx: Tx) => recordInTransaction(deps, tx, { uuid: message.uuid, n: attempt.n, outcome });
   const giveUpAt = deps.clock.now().getTime() + RECORDING_MS;
   for (;;) {
     try {
-      return await deps.db.transaction(record);
+      return { message: await deps.db.transaction(record), isRecorded: true };
     } catch (error) {
       if (error instanceof SidTaken) {
         deps.log.error({ messageId: message.uuid }, 'Twilio answered with the SID of another message: outcome unknown');
         outcome = { kind: 'unknown', httpStatus: 201, reason: 'the SID belongs to another message' };
-      } else if (!isDatabaseUnavailable(error) || deps.clock.now().getTime() > giveUpAt) {
+      } else if (!(error instanceof DatabaseUnavailable) || deps.clock.now().getTime() > giveUpAt) {
         deps.log.error({ err: error, messageId: message.uuid, outcome: outcome.kind }, 'an outcome was not recorded');
-        return messageAfter(message, outcome);
+        return { message: messageAfter(message, outcome), isRecorded: false };
       }
       await delay(RECORDING_PAUSE_MS);
     }
@@ -141,7 +148,7 @@ function sentOf(outcome: CreateOutcome, message: Message): Sent {
   }
 }
 
-function logOutcome(log: Log, messageId: string, outcome: CreateOutcome): void {
+function logOutcome(log: SendDeps['log'], messageId: string, outcome: CreateOutcome): void {
   switch (outcome.kind) {
     case 'accepted':
       log.info({ messageId, twilioSid: outcome.message.sid }, 'handed to Twilio');
@@ -152,7 +159,13 @@ function logOutcome(log: Log, messageId: string, outcome: CreateOutcome): void {
       log[needsSomebody ? 'error' : 'warn']({ messageId, errorClass, httpStatus, code }, 'refused by Twilio');
       break;
     }
+    case 'not processed':
+      log.warn({ messageId, reason: outcome.reason }, 'not handed to Twilio');
+      break;
+    case 'unknown':
+      log.warn({ messageId, httpStatus: outcome.httpStatus, reason: outcome.reason }, 'Twilio may or may not have it');
+      break;
     default:
-      log.warn({ messageId, outcome: outcome.kind, reason: outcome.reason }, 'not handed to Twilio');
+      outcome satisfies never;
   }
 }

@@ -40,6 +40,8 @@ export function openTransport(options: { baseUrl: string; connections: number })
   const pool = new Pool(origin, {
     connections: options.connections,
     pipelining: 1,
+    // Over HTTP/2 undici sends a request again by itself when a stream is refused or the connection goes away.
+    allowH2: false,
     // One deadline rules the whole exchange, see below.
     headersTimeout: 0,
     bodyTimeout: 0,

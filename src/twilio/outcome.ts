@@ -49,9 +49,10 @@ function outcomeOfAnswer(answer: Extract<Exchange, { kind: 'answered' }>): Creat
   if (httpStatus === 429) {
     return { kind: 'refused', errorClass: 'later', httpStatus, code: readErrorCode(answer.body), retryAfterS };
   }
-  const isRefusal = httpStatus >= 400 && httpStatus < 500 && isTwilioError(answer.body);
-  if (!isRefusal) return { kind: 'unknown', httpStatus, reason: `HTTP status ${httpStatus}` };
   const code = readErrorCode(answer.body);
+  // Only an error that carries Twilio's code is Twilio's word; a proxy's 408 may come after Twilio took the message.
+  const isRefusal = httpStatus >= 400 && httpStatus < 500 && code !== null;
+  if (!isRefusal) return { kind: 'unknown', httpStatus, reason: `HTTP status ${httpStatus}` };
   return { kind: 'refused', errorClass: classOf(httpStatus, code), httpStatus, code, retryAfterS };
 }
 
@@ -86,11 +87,6 @@ function asIsoDate(text: string | null): string | null {
 }
 
 const errorBody = z.object({ code: z.number().int().nullish(), message: z.string() });
-
-/** Only an error in Twilio's own shape is Twilio's word; a proxy's page is not. */
-function isTwilioError(body: string): boolean {
-  return errorBody.safeParse(readJson(body)).success;
-}
 
 export function readErrorCode(body: string): string | null {
   const parsed = errorBody.safeParse(readJson(body));

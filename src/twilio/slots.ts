@@ -2,7 +2,6 @@
 export type Slots = {
   /** A function that gives the place back; null when none became free in time. */
   take(waitMs: number): Promise<(() => void) | null>;
-  inUse(): number;
 };
 
 type Waiter = (release: (() => void) | null) => void;
@@ -23,7 +22,6 @@ export function makeSlots(count: number): Slots {
   }
 
   return {
-    inUse: () => count - free,
     take: (waitMs) => {
       if (free > 0) {
         free -= 1;
@@ -42,26 +40,29 @@ export function makeSlots(count: number): Slots {
   };
 }
 
+/** Background work keeps to so many calls at once, so that sending never waits for it (TWILIO.md 7). */
+const BACKGROUND_CONCURRENCY = 10;
 /** So many failures in a row that are not the item's own fault mean that Twilio as a whole does not answer. */
 const GIVE_UP_AFTER = 20;
 
 /**
- * Runs `work` for each item, at most `limit` at once. One failure harms no other; after many general failures in a row
- * the rest is left alone and the answer is `gave up`.
+ * Runs `work` for each item, as many at once as background work may. One failure harms no other; after many general
+ * failures in a row, or when the service is stopping, the rest is left alone and the answer is `gave up`.
  */
 export async function forEachAtTwilio<Item>(
   items: readonly Item[],
-  limit: number,
+  stopping: AbortSignal,
   work: (item: Item) => Promise<'general failure' | 'done'>,
 ): Promise<'all done' | 'gave up'> {
   const queue = items.values();
   let failuresInARow = 0;
+  const isOver = () => stopping.aborted || failuresInARow >= GIVE_UP_AFTER;
   const worker = async () => {
     for (const item of queue) {
+      if (isOver()) return;
       failuresInARow = (await work(item)) === 'general failure' ? failuresInARow + 1 : 0;
-      if (failuresInARow >= GIVE_UP_AFTER) return;
     }
   };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
-  return failuresInARow >= GIVE_UP_AFTER ? 'gave up' : 'all done';
+  await Promise.all(Array.from({ length: Math.min(BACKGROUND_CONCURRENCY, items.length) }, worker));
+  return isOver() ? 'gave up' : 'all done';
 }

@@ -416,7 +416,7 @@ function insertCallback(url: string) {
 }
 
 function run(env: Record<string, string>, ...args: string[]): Promise<[number | null, string, string]> {
-  return start(env, path.join(project, 'src/db/index.ts'), ...args);
+  return start(env, path.join(project, 'src/db/command.ts'), ...args);
 }
 
 /** With no variables but these: exit code, output, errors. */

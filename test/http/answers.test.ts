@@ -133,9 +133,14 @@ describe('Who owns the message after the answer: 422, Twilio refused this messag
     ]);
   });
 
-  test('a refusal without a code has no error_code', async () => {
-    const answer = await postAnswered(twilioError(400, null));
-    expectProblem(answer, 422, 'Twilio refused the message.', { message_id: answer.headers.get('x-message-id') });
+  test('a refusal whose code is in no table is one all the same', async () => {
+    const answer = await postAnswered(twilioError(400, 99_999));
+    const message_id = answer.headers.get('x-message-id');
+    expectProblem(answer, 422, 'Twilio refused the message.', { error_code: '99999', message_id });
+  });
+
+  test('a 4xx without a code of Twilio’s is no refusal of Twilio’s: 202, nobody knows', async () => {
+    expect((await postAnswered(twilioError(408, null))).status).toBe(202);
   });
 
   test('Twilio’s code replaces that of an old client', async () => {

@@ -251,3 +251,8 @@ describe('Edges: HEAD on bulk_update: 405', () => {
     expect(twilio.asked).toHaveLength(before);
   });
 });
+
+test('Errors: 413 over 64 KiB, also on bulk_update, which reads no body', async () => {
+  const answer = await service.call('/dhos/v1/sms/bulk_update', { method: 'POST', body: 'x'.repeat(70_000) });
+  expect(answer.status).toBe(413);
+});

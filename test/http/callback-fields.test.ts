@@ -156,7 +156,7 @@ describe('Edges: callback with parameters nobody knew', () => {
       MessageSid: unknown,
       MessageStatus: 'sent',
       RawDlrDoneDate: '2611231520',
-      ChannelToAddress: 'x',
+      ChannelPrefix: 'x',
       '': 'y',
     };
     expect((await service.callback(body)).status).toBe(204);
@@ -203,13 +203,15 @@ describe('Edges: callback with parameters nobody knew', () => {
     expect(await parametersOf(row.sid)).toHaveLength(7);
   });
 
-  test('the text itself is never kept', async () => {
+  test('text and numbers are never kept', async () => {
     const unknown = newSid();
-    const body = { MessageSid: unknown, MessageStatus: 'sent', Body: 'words for a patient', To: '+447700900123' };
+    const number = '+447700900123';
+    const patient = { Body: 'words for a patient', To: number, From: number, ChannelToAddress: number };
+    const body = { MessageSid: unknown, MessageStatus: 'sent', ...patient };
     expect((await service.callback(body)).status).toBe(204);
-    expect(await parametersOf(unknown)).toEqual([{ MessageSid: unknown, MessageStatus: 'sent', To: '+447700900123' }]);
+    expect(await parametersOf(unknown)).toEqual([{ MessageSid: unknown, MessageStatus: 'sent' }]);
     const [found] = await service.query(
-      `SELECT count(*)::int AS n FROM callback WHERE callback::text LIKE '%patient%'`,
+      `SELECT count(*)::int AS n FROM callback WHERE callback::text LIKE '%patient%' OR callback::text LIKE '%900123%'`,
     );
     expect(found).toEqual({ n: 0 });
   });

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import pg from 'pg';
@@ -112,6 +113,37 @@ describe('recorded before sent (G1)', () => {
     expect((await service.post(text)).status).toBe(200);
     expect(twilio.requests).toHaveLength(1);
     expect((await service.call('/healthcheck')).status).toBe(200);
+  });
+
+  test('a database that hangs is 503 within the time of a POST, and gives the places for sending back', async () => {
+    const database = await testDatabase();
+    const proxy = await startProxy(database.url);
+    const twilio = await startTcpServer((socket) => socket.write(takenAs(`SM${randomUUID()}`)));
+    cleanUps.push(twilio.close, proxy.close);
+    const env = { ...account, TWILIO_BASE_URL: twilio.url, TWILIO_MAX_CONCURRENCY: '1' };
+    const service = await startTestService(env, { databaseUrl: proxy.url });
+    cleanUps.push(service.stop);
+
+    expect((await service.post(text)).status).toBe(200);
+    proxy.freeze();
+    expect((await service.post(text)).status).toBe(503);
+    // The hung connection was dropped, and a new one is not frozen.
+    expect((await service.post(text)).status).toBe(200);
+    expect(twilio.requests).toHaveLength(2);
+  });
+
+  test('a refusal that could not be recorded is not promised: 202, for the row does not say so', async () => {
+    const database = await testDatabase();
+    const proxy = await startProxy(database.url);
+    const twilio = await startTcpServer((socket) => {
+      proxy.cut();
+      socket.write(httpAnswer(400, JSON.stringify({ code: 21610, message: 'no', status: 400 })));
+    });
+    cleanUps.push(twilio.close, proxy.close);
+    const service = await startTestService({ ...account, TWILIO_BASE_URL: twilio.url }, { databaseUrl: proxy.url });
+    cleanUps.push(service.stop);
+    const answer = await service.post(text);
+    expect([answer.status, answer.json.status]).toEqual([202, 'accepted']);
   });
 
   test('the database is lost while Twilio answers: 200 with the SID, and a callback completes the row', async () => {

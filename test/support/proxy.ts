@@ -7,6 +7,8 @@ export type Proxy = {
   /** Breaks every connection and refuses new ones, until `open` again. */
   cut(): void;
   open(): void;
+  /** Keeps every connection and forwards nothing any more, as a network path that drops packets. */
+  freeze(): void;
   close(): Promise<void>;
 };
 
@@ -47,6 +49,9 @@ export async function startProxy(databaseUrl: string): Promise<Proxy> {
     cut,
     open: () => {
       isOpen = true;
+    },
+    freeze: () => {
+      for (const socket of sockets) socket.unpipe().pause();
     },
     close: async () => {
       cut();

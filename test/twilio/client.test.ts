@@ -152,6 +152,24 @@ describe('a create', () => {
     expect(sent).toBeLessThan(10_000_000);
   });
 
+  test('never offers HTTP/2: over that undici repeats requests by itself', async () => {
+    let hello = '';
+    const server = createServer((socket) =>
+      socket.once('data', (chunk) => {
+        hello = chunk.toString('latin1');
+        socket.destroy();
+      }),
+    );
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    opened.push({ close: async () => void server.close() });
+    const { port } = server.address() as AddressInfo;
+    await clientOf(`https://127.0.0.1:${port}`).create({ ...text, timeoutMs: 1_000 });
+    // The protocols that a TLS client offers stand in its first message, each behind its length (RFC 7301).
+    expect(hello).toContain('\x08http/1.1');
+    expect(hello).not.toContain('\x02h2');
+  });
+
   test('is never repeated by the client itself, also not on a connection that was kept alive', async () => {
     let answered = 0;
     const server = await startTcpServer((socket) => {

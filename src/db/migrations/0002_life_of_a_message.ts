@@ -37,7 +37,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       PRIMARY KEY (message_uuid, n)
     )`.execute(db);
 
-  // Callbacks are only ever added. message_uuid is null until the message of that SID turns up.
+  // Callbacks are only ever added. message_uuid is null until the message of that SID turns up; claimed_* is what the
+  // callback's URL says it is about, which can be another message.
   await sql`
     CREATE TABLE callback (
       id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -46,7 +47,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       twilio_sid     varchar NOT NULL,
       message_status varchar NOT NULL,
       error_code     varchar,
-      parameters     jsonb NOT NULL
+      parameters     jsonb NOT NULL,
+      claimed_uuid   varchar(36),
+      claimed_attempt integer
     )`.execute(db);
   await sql`CREATE INDEX callback_by_message ON callback (message_uuid)`.execute(db);
   await sql`CREATE INDEX callback_without_message ON callback (twilio_sid) WHERE message_uuid IS NULL`.execute(db);
