@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest';
 import { createDraws } from '../../src/simulator/draw.ts';
-import { happyEnding, planLife } from '../../src/simulator/life.ts';
+import { happyEnding, nextStep } from '../../src/simulator/life.ts';
 
 const delays = (seed: number, receiver: string, text: string, before = 0) => {
   const drawFor = createDraws(seed);
   for (let n = 0; n < before; n++) drawFor(receiver, text);
-  return planLife('queued', happyEnding, drawFor(receiver, text)).map(({ afterMs }) => afterMs);
+  const { fraction } = drawFor(receiver, text);
+  return (['queued', 'sending', 'sent'] as const).map((status) => nextStep(status, happyEnding, fraction)?.afterMs);
 };
 
 test('the delays of a message are the same for the same seed, receiver, text and repetition', () => {
