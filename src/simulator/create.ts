@@ -89,8 +89,16 @@ function requestIn(form: URLSearchParams): CreateRequest {
   };
 }
 
+/** Parsing a number takes as long as all the rest of a create, and most numbers come again. */
+const judged = new Map<string, boolean>();
+
 function isPhoneNumber(number: string): boolean {
-  return /^\+[1-9]\d{4,14}$/.test(number) && parsePhoneNumberFromString(number)?.isPossible() === true;
+  const before = judged.get(number);
+  if (before !== undefined) return before;
+  const isOne = /^\+[1-9]\d{4,14}$/.test(number) && parsePhoneNumberFromString(number)?.isPossible() === true;
+  if (judged.size >= 10_000) judged.clear();
+  judged.set(number, isOne);
+  return isOne;
 }
 
 /** A phone number, a short code, or an alphanumeric sender ID: https://www.twilio.com/docs/glossary/what-alphanumeric-sender-id */

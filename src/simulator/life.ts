@@ -1,4 +1,3 @@
-import type { Draw } from './draw.ts';
 import type { MessageStatus } from './messages.ts';
 
 /** How a message ends: the last status it reaches, and Twilio's reason where that is a bad one. */
@@ -11,32 +10,37 @@ export type Step = { readonly afterMs: number; readonly status: MessageStatus; r
 
 export const happyEnding: Ending = { status: 'delivered', errorCode: null };
 
-/** The steps from the first status to the ending, each with its drawn delay after the one before (TWILIO.md 9). */
-export function planLife(first: 'accepted' | 'queued', ending: Ending, draw: Draw): Step[] {
-  const road = first === 'accepted' ? (['queued', ...roads[ending.status]] as const) : roads[ending.status];
-  return road.map((status) => ({
-    status,
-    afterMs: within(delaysMs[status], draw.fraction(`delay before ${status}`)),
-    errorCode: status === ending.status ? ending.errorCode : null,
-  }));
+/** The step after this status on the way to the ending, with its drawn delay (TWILIO.md 9); undefined at the end. */
+export function nextStep(status: MessageStatus, ending: Ending, fraction: (name: string) => number): Step | undefined {
+  const road = roads[ending.status];
+  // `accepted` is not on it: what follows is its first stage.
+  const next = road[road.indexOf(status) + 1];
+  if (next === undefined) return undefined;
+  return {
+    status: next,
+    afterMs: within(delaysMs[next], fraction(`delay before ${next}`)),
+    errorCode: next === ending.status ? ending.errorCode : null,
+  };
 }
 
-const roads = {
-  delivered: ['sending', 'sent', 'delivered'],
-  undelivered: ['sending', 'sent', 'undelivered'],
-  failed: ['sending', 'failed'],
-  sent: ['sending', 'sent'],
-} as const;
+const roads: Readonly<Record<Ending['status'], readonly MessageStatus[]>> = {
+  delivered: ['queued', 'sending', 'sent', 'delivered'],
+  undelivered: ['queued', 'sending', 'sent', 'undelivered'],
+  failed: ['queued', 'sending', 'failed'],
+  sent: ['queued', 'sending', 'sent'],
+};
 
 /** Together 1 to 2.5 seconds: long enough to watch, short enough that a newcomer sees `delivered` within three. */
-const delaysMs = {
+const delaysMs: Readonly<Record<MessageStatus, readonly [least: number, most: number]>> = {
+  accepted: [0, 0],
   queued: [20, 100],
   sending: [150, 350],
   sent: [250, 550],
   delivered: [600, 1500],
   undelivered: [600, 1500],
   failed: [250, 550],
-} as const;
+  canceled: [0, 0],
+};
 
 function within([least, most]: readonly [number, number], fraction: number): number {
   return least + (most - least) * fraction;

@@ -1,6 +1,16 @@
-export type MessageStatus = 'accepted' | 'queued' | 'sending' | 'sent' | 'delivered' | 'undelivered' | 'failed';
+import { type TwilioError, wordsFor } from './twilio-error.ts';
 
-/** A message as the simulator keeps it. */
+export type MessageStatus =
+  | 'accepted'
+  | 'queued'
+  | 'sending'
+  | 'sent'
+  | 'delivered'
+  | 'undelivered'
+  | 'failed'
+  | 'canceled';
+
+/** A message as the simulator keeps it. Moments are milliseconds since 1970. */
 export type Message = {
   readonly sid: string;
   readonly accountSid: string;
@@ -9,12 +19,16 @@ export type Message = {
   readonly messagingServiceSid: string | null;
   readonly statusCallback: string | null;
   readonly segments: number;
-  readonly created: Date;
+  /** names the text, also after the text was emptied */
+  readonly textHash: string;
+  /** Twilio refused the create, and lists it all the same (TWILIO.md 15) */
+  readonly refusal: TwilioError | null;
   body: string;
   status: MessageStatus;
   errorCode: number | null;
-  sent: Date | null;
-  updated: Date;
+  created: number;
+  sent: number | null;
+  updated: number;
 };
 
 /** The Message resource as Twilio answers it: numbers as strings, dates in RFC 2822, nearly everything nullable (TWILIO.md 5). */
@@ -45,17 +59,22 @@ export const apiVersion = '2010-04-01';
 
 /** A status after which nothing follows. `sent` is not one of them, though it often is the last word (TWILIO.md 9). */
 export function isFinal(status: MessageStatus): boolean {
-  return status === 'delivered' || status === 'undelivered' || status === 'failed';
+  return status === 'delivered' || status === 'undelivered' || status === 'failed' || status === 'canceled';
 }
 
-export function advance(message: Message, status: MessageStatus, errorCode: number | null, now: Date): void {
+/** Can it still be held back? Twilio says "only while scheduled"; here a moment longer: until it is being sent. */
+export function isCancelable(status: MessageStatus): boolean {
+  return status === 'accepted' || status === 'queued';
+}
+
+export function advance(message: Message, status: MessageStatus, errorCode: number | null, now: number): void {
   message.status = status;
   message.errorCode = errorCode;
   message.updated = now;
   if (status === 'sent') message.sent = now;
 }
 
-export function redact(message: Message, now: Date): void {
+export function redact(message: Message, now: number): void {
   message.body = '';
   message.updated = now;
 }
@@ -67,11 +86,11 @@ export function asResource(message: Message): TwilioMessage {
     api_version: apiVersion,
     body: message.body,
     date_created: asRfc2822(message.created),
-    date_sent: message.sent && asRfc2822(message.sent),
+    date_sent: message.sent === null ? null : asRfc2822(message.sent),
     date_updated: asRfc2822(message.updated),
     direction: 'outbound-api',
     error_code: message.errorCode,
-    error_message: message.errorCode === null ? null : (deliveryErrors[message.errorCode] ?? 'Unknown error'),
+    error_message: message.errorCode === null ? null : (message.refusal?.message ?? wordsFor(message.errorCode)),
     from: message.from,
     messaging_service_sid: message.messagingServiceSid,
     num_media: '0',
@@ -86,14 +105,15 @@ export function asResource(message: Message): TwilioMessage {
   };
 }
 
-/** Why a message that Twilio took was not delivered: https://www.twilio.com/docs/api/errors */
-const deliveryErrors: Readonly<Record<number, string>> = {
-  30003: 'Unreachable destination handset',
-  30005: 'Unknown destination handset',
-  30006: 'Landline or unreachable carrier',
-  30008: 'Unknown error',
-};
+/** Three dates an answer, and most of them of the second before: written once a second. */
+let lastSecond = Number.NaN;
+let lastWritten = '';
 
-function asRfc2822(date: Date): string {
-  return date.toUTCString().replace('GMT', '+0000');
+function asRfc2822(ms: number): string {
+  const second = Math.floor(ms / 1000);
+  if (second !== lastSecond) {
+    lastSecond = second;
+    lastWritten = new Date(second * 1000).toUTCString().replace('GMT', '+0000');
+  }
+  return lastWritten;
 }

@@ -1,7 +1,9 @@
 /** Counts what is under way, so that whoever waits for the end of it need not guess how long that takes. */
 export type Outstanding = {
-  /** One thing more; call the answer when it is over. */
-  begin(): () => void;
+  /** One thing more is under way. */
+  begin(): void;
+  /** One of them is over. */
+  end(): void;
   /** Resolves when nothing is under way. */
   none(): Promise<void>;
   /** Nothing more will end: lets everyone who waits go. */
@@ -18,17 +20,21 @@ export function createOutstanding(): Outstanding {
     waiting = [];
   }
 
-  function begin(): () => void {
-    count++;
-    return () => {
-      count--;
-      if (count === 0) abandon();
-    };
+  function end(): void {
+    count -= 1;
+    if (count === 0) abandon();
   }
 
   async function none(): Promise<void> {
     if (count > 0) await new Promise<void>((resolve) => waiting.push(resolve));
   }
 
-  return { begin, none, abandon };
+  return {
+    begin: () => {
+      count += 1;
+    },
+    end,
+    none,
+    abandon,
+  };
 }

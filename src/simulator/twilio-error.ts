@@ -14,10 +14,11 @@ export type TwilioError = {
 const refusals = {
   20001: { status: 400, message: "Unknown parameter '{}'. Twilio would ignore it; this simulator refuses it." },
   20003: { status: 401, message: 'Authenticate' },
-  20009: { status: 400, message: 'Cannot delete this resource before it is complete' },
+  20009: { status: 409, message: 'Cannot delete message because delivery has not been completed.' },
   20404: { status: 404, message: 'The requested resource {} was not found' },
   20429: { status: 429, message: 'Too Many Requests', retryAfterS: 1 },
   20500: { status: 500, message: 'An internal server error has occurred' },
+  20503: { status: 503, message: 'Service unavailable' },
   21211: { status: 400, message: "The 'To' number {} is not a valid phone number." },
   21212: {
     status: 400,
@@ -43,6 +44,7 @@ const refusals = {
   21617: { status: 400, message: 'The concatenated message body exceeds the 1600 character limit.' },
   21624: { status: 400, message: 'Invalid validity period value: {}. It must be a whole number from 1 to 36000.' },
   21701: { status: 400, message: 'The Messaging Service resource {} was not found.' },
+  30409: { status: 409, message: 'This message cannot be canceled' },
 } as const satisfies Record<number, Omit<TwilioError, 'code'>>;
 
 export type RefusalCode = keyof typeof refusals;
@@ -58,6 +60,20 @@ export function refuseWithStatus(status: number, message: string): TwilioError {
   return { status, code: status, message };
 }
 
+/** A parameter that Twilio knows, with a value that it refuses. */
+export function refuseParameter(message: string): TwilioError {
+  return { status: 400, code: 20001, message };
+}
+
+/** An outage: Twilio's code for this HTTP status where it has one. */
+export function refuseAsDown(status: number, retryAfterS?: number): TwilioError {
+  const codes: Readonly<Record<number, RefusalCode>> = { 401: 20003, 429: 20429, 500: 20500, 503: 20503 };
+  const code = codes[status];
+  const { retryAfterS: _, ...refusal } =
+    code === undefined ? refuseWithStatus(status, 'Something went wrong') : refuse(code);
+  return retryAfterS === undefined ? refusal : { ...refusal, retryAfterS };
+}
+
 export function isRefused(answer: object): answer is TwilioError {
   return 'code' in answer && 'status' in answer;
 }
@@ -71,3 +87,14 @@ export function errorBody(error: TwilioError) {
     status: error.status,
   };
 }
+
+/** Why a message that Twilio took was not delivered: https://www.twilio.com/docs/api/errors */
+export function wordsFor(errorCode: number): string {
+  return deliveryErrors[errorCode] ?? 'Unknown error';
+}
+
+const deliveryErrors: Readonly<Record<number, string>> = {
+  30003: 'Unreachable destination handset',
+  30005: 'Unknown destination handset',
+  30006: 'Landline or unreachable carrier',
+};

@@ -1,14 +1,15 @@
 import { refuse, refuseWithStatus, type TwilioError } from './twilio-error.ts';
 
-/**
- * Why this form of an update is refused, if it is. The one update there is empties the text, `Body=` alone; Twilio's other one,
- * `Status=canceled`, is for scheduled messages, which the simulator does not take.
- */
-export function refuseUpdate(form: URLSearchParams): TwilioError | undefined {
-  if (form.has('Status')) return refuseWithStatus(400, "Parameter 'Status' is not supported by this simulator.");
-  const unknown = [...form.keys()].find((name) => name !== 'Body');
+/** The two updates there are: `Body=` alone empties the text, `Status=canceled` alone holds the message back. */
+export function readUpdate(form: URLSearchParams): 'redact' | 'cancel' | TwilioError {
+  const unknown = [...form.keys()].find((name) => name !== 'Body' && name !== 'Status');
   if (unknown !== undefined) return refuse(20001, unknown);
-  if (form.getAll('Body').join() !== '') return refuseWithStatus(400, 'Body can only be updated to an empty string.');
-  if (!form.has('Body')) return refuseWithStatus(400, "Nothing to update: give 'Body=' to redact the text.");
-  return undefined;
+  const [body, status] = [form.getAll('Body'), form.getAll('Status')];
+  if (body.length + status.length !== 1) {
+    return refuseWithStatus(400, "Give either 'Body=' to redact the text or 'Status=canceled' to cancel, once.");
+  }
+  if (status.length === 0) {
+    return body[0] === '' ? 'redact' : refuseWithStatus(400, 'Body can only be updated to an empty string.');
+  }
+  return status[0] === 'canceled' ? 'cancel' : refuseWithStatus(400, 'Status can only be updated to canceled.');
 }

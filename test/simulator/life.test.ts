@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { SimulatorEvent } from '../../src/simulator/events.ts';
-import { planLife } from '../../src/simulator/life.ts';
+import { nextStep } from '../../src/simulator/life.ts';
 import type { Simulator } from '../../src/simulator/simulator.ts';
 import { call, create, receiver, simulate } from './support.ts';
 
@@ -21,9 +21,9 @@ describe('a message', () => {
 
   test('is delivered one to two and a half seconds after its create, in real time', () => {
     const totals = [0, 0.5, 0.999].map((fraction) => {
-      const draw = { fraction: () => fraction, hex: () => '' };
-      const steps = planLife('accepted', { status: 'delivered', errorCode: null }, draw);
-      return steps.reduce((total, { afterMs }) => total + afterMs, 0);
+      const statuses = ['accepted', 'queued', 'sending', 'sent'] as const;
+      const ending = { status: 'delivered', errorCode: null } as const;
+      return statuses.reduce((ms, status) => ms + (nextStep(status, ending, () => fraction)?.afterMs ?? 0), 0);
     });
     expect(Math.min(...totals)).toBeGreaterThanOrEqual(1000);
     expect(Math.max(...totals)).toBeLessThanOrEqual(2500);
@@ -73,7 +73,7 @@ describe('redaction', () => {
     const simulator = await simulate({ speed: 1 });
     const { sid } = (await create(simulator)).json;
     const answer = await call(simulator, `/Messages/${sid}.json`, { form: { Body: '' } });
-    expect(answer).toMatchObject({ status: 400, json: { code: 20009 } });
+    expect(answer).toMatchObject({ status: 409, json: { code: 20009 } });
     expect(simulator.messages()).toMatchObject([{ body: 'Hello' }]);
   });
 
@@ -82,10 +82,10 @@ describe('redaction', () => {
     const { sid } = (await create(simulator, { To: '+447700900994' })).json;
     await simulator.settled();
     const answer = await call(simulator, `/Messages/${sid}.json`, { form: { Body: '' } });
-    expect(answer).toMatchObject({ status: 400, json: { code: 20009 } });
+    expect(answer).toMatchObject({ status: 409, json: { code: 20009 } });
   });
 
-  test.for([{ Body: 'other words' }, { Status: 'canceled' }, { Body: '', Bdoy: '' }, {}])(
+  test.for([{ Body: 'other words' }, { Status: 'sent' }, { Body: '', Status: 'canceled' }, { Body: '', Bdoy: '' }, {}])(
     'with the form %j is refused and changes nothing',
     async (form) => {
       const simulator = await simulate();

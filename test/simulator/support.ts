@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import twilio from 'twilio';
 import { afterEach } from 'vitest';
+import { readScenario } from '../../src/simulator/read-scenario.ts';
 import { type Simulator, type SimulatorOptions, startSimulator } from '../../src/simulator/simulator.ts';
 
 /** Everything that a test started, ended after it in reverse order. */
@@ -16,6 +17,24 @@ export async function simulate(options: SimulatorOptions = {}): Promise<Simulato
   const simulator = await startSimulator({ speed: 1000, ...options });
   started.push(simulator.stop);
   return simulator;
+}
+
+/** A simulator whose time stands still until the test drives it, with this scenario (YAML). */
+export function simulateDriven(scenario = '', options: SimulatorOptions = {}): Promise<Simulator> {
+  return simulate({ speed: 0, seed: 7, scenario: readScenario(scenario), ...options });
+}
+
+/** The journal's entries, of one kind if need be. */
+export function journalOf(simulator: Simulator, kind?: string): Record<string, unknown>[] {
+  const lines = simulator.journal().split('\n').slice(0, -1);
+  return lines.map((line) => JSON.parse(line)).filter((entry) => kind === undefined || entry.kind === kind);
+}
+
+/** Asks the control plane; `body` makes it a POST. */
+export async function control({ baseUrl }: Simulator, path: string, body?: string) {
+  const init = body === undefined ? {} : { method: 'POST', body };
+  const response = await fetch(`${baseUrl}/_simulator/${path}`, init);
+  return { status: response.status, json: JSON.parse(await response.text()) };
 }
 
 /** The official client, talking to the simulator instead of to api.twilio.com. */
@@ -35,25 +54,39 @@ export function basic(user: string, password: string): string {
   return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
 }
 
+type Init = RequestInit & { form?: Record<string, string> | URLSearchParams };
+
 /** A bare request below the account's path, for what the official client would not let through. */
-export async function call(
+export async function call(simulator: Simulator, path: string, init: Init = {}): Promise<Answer> {
+  const response = await ask(simulator, path, init);
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, json: text === '' ? null : JSON.parse(text) };
+}
+
+/** The same, with the answer as it arrives. */
+export function ask(
   { baseUrl, accountSid, authToken }: Simulator,
   path: string,
-  { form, ...init }: RequestInit & { form?: Record<string, string> | URLSearchParams } = {},
-): Promise<Answer> {
-  const response = await fetch(`${baseUrl}/2010-04-01/Accounts/${accountSid}${path}`, {
+  { form, ...init }: Init = {},
+): Promise<Response> {
+  return fetch(`${baseUrl}/2010-04-01/Accounts/${accountSid}${path}`, {
     ...(form && { method: 'POST', body: new URLSearchParams(form) }),
     ...init,
     headers: { authorization: basic(accountSid, authToken), ...init.headers },
   });
-  return { status: response.status, headers: response.headers, json: JSON.parse(await response.text()) };
 }
 
 /** Creates a message that is fine but for what the test changes; `undefined` leaves a field out. */
-export function create(simulator: Simulator, changes: Record<string, string | undefined> = {}): Promise<Answer> {
+export function create(simulator: Simulator, changes: Changes = {}): Promise<Answer> {
+  return call(simulator, '/Messages.json', { form: fine(changes) });
+}
+
+type Changes = Record<string, string | undefined>;
+
+/** The form of a create that is fine but for these changes. */
+export function fine(changes: Changes = {}): Record<string, string> {
   const fields = Object.entries({ To: receiver, From: sender, Body: 'Hello', ...changes });
-  const form = Object.fromEntries(fields.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
-  return call(simulator, '/Messages.json', { form });
+  return Object.fromEntries(fields.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
 }
 
 type Received = {
