@@ -1,141 +1,124 @@
-import { createHash } from 'node:crypto';
-import { unescape as decode } from 'node:querystring';
-import { setTimeout as pause } from 'node:timers/promises';
-import { Agent, request } from 'undici';
 import { sign, signedPartOf } from '../twilio/signature.ts';
-import { apiVersion, type Message } from './messages.ts';
+import { changeForm, formOf, headersOf } from './callback-form.ts';
+import { type Delivery, planDeliveries } from './callback-plan.ts';
+import type { CallbackTried, Tries } from './callback-tries.ts';
+import type { CallbackOutcome, Courier } from './courier.ts';
+import { fractionOf } from './draw.ts';
+import type { Tell } from './events.ts';
+import type { Journal } from './journal.ts';
+import type { Message } from './messages.ts';
+import type { Outstanding } from './outstanding.ts';
 import { readOverrides } from './overrides.ts';
+import type { Rules } from './rules.ts';
+import type { Scenario } from './scenario.ts';
+import type { Time } from './time.ts';
 
-/** What came of one try: the HTTP status of the answer, or why there was none. */
-export type CallbackOutcome = number | 'connection failed' | 'timeout';
-
-/** One try of one callback. */
-export type CallbackTried = {
-  /** as signed: without fragment, user and password */
-  readonly url: string;
-  readonly form: Readonly<Record<string, string>>;
-  readonly signature: string;
-  /** 1 is the first */
-  readonly attempt: number;
-  readonly outcome: CallbackOutcome;
+export type CallbackParts = {
+  readonly authToken: string;
+  readonly authTokenSecondary: string | undefined;
+  readonly seed: number;
+  readonly time: Time;
+  readonly courier: Courier;
+  readonly outstanding: Outstanding;
+  readonly journal: Journal;
+  readonly tries: Tries;
+  readonly tell: Tell;
+  /** what is in force at the moment */
+  readonly scenario: () => Scenario;
+  readonly rules: () => Rules;
 };
 
 export type Callbacks = {
-  /** Tells the message's callback URL, if it has one, its status as it is now. Resolves after the last try; never rejects. */
-  send(message: Message, now: Date): Promise<void>;
-  /** Gives what is in flight two seconds to end, then cuts it off. */
-  close(): Promise<void>;
+  /**
+   * Tells the message's callback URL, if it has one, its status as it is now. Resolves after the last try of what goes out at
+   * once; what the scenario delays goes out later. Never rejects.
+   */
+  announce(message: Message): Promise<void>;
 };
 
-/**
- * Delivers callbacks as Twilio does: signed, over HTTP, retried as the URL's fragment asks, at once and without a pause (Twilio
- * promises none), and lost when the tries are used up. Any answer ends it that no retry policy names. Redirects are
- * not followed.
- */
-export function createCallbacks(authToken: string, onTried: (tried: CallbackTried) => void): Callbacks {
-  const agents = new Map<number, Agent>();
-  const inFlight = new Set<Promise<void>>();
-  let isClosed = false;
+/** One status to be told, with the numbers of the rules that meddle with it. */
+type News = {
+  readonly sid: string;
+  readonly status: string;
+  readonly callbackUrl: string;
+  readonly form: Readonly<Record<string, string>>;
+  readonly rules: readonly number[];
+};
 
-  /** undici takes the connect timeout from the agent, so there is one agent for each that was asked for. */
-  function agentFor(connectTimeoutMs: number): Agent {
-    const agent = agents.get(connectTimeoutMs) ?? new Agent({ connect: { timeout: connectTimeoutMs } });
-    agents.set(connectTimeoutMs, agent);
-    return agent;
-  }
+export function createCallbacks(parts: CallbackParts): Callbacks {
+  const { time, courier, outstanding, journal, tries, tell } = parts;
 
-  function send(message: Message, now: Date): Promise<void> {
-    const sending = tryUntilTaken(message, now).finally(() => inFlight.delete(sending));
-    inFlight.add(sending);
-    return sending;
-  }
-
-  async function tryUntilTaken(message: Message, now: Date): Promise<void> {
+  async function announce(message: Message): Promise<void> {
     if (message.statusCallback === null) return;
-    const overrides = readOverrides(message.statusCallback);
-    const url = signedPartOf(message.statusCallback);
-    const form = new URLSearchParams(formOf(message, now));
-    const signature = sign(authToken, url, form);
-    const headers = headersOf(message, signature);
-    const deadline = AbortSignal.timeout(overrides.totalMs);
-    for (let attempt = 1; attempt <= 1 + overrides.retries; attempt++) {
-      // undici's own read timeout is late by up to a second. This one counts the connecting, too, which the agent limits.
-      const signal = AbortSignal.any([deadline, AbortSignal.timeout(overrides.readTimeoutMs)]);
-      const outcome = await post(url, form, headers, agentFor(overrides.connectTimeoutMs), signal);
-      onTried({ url, form: Object.fromEntries(form), signature, attempt, outcome });
-      if (isClosed || deadline.aborted || !isRetried(outcome, overrides.policies)) return;
-    }
+    const { sid, status, to } = message;
+    const fate = `${sid} ${status}`;
+    const hits = parts.rules().forCallback({ receiver: to, status, fate });
+    const deliveries = planDeliveries(hits, (rule) => fractionOf(parts.seed, `wait of rule ${rule}`, fate));
+    const rules = hits.map(({ number }) => number);
+    const news = { sid, status, callbackUrl: message.statusCallback, form: formOf(message, time.now()), rules };
+    if (deliveries.every(({ isForged }) => isForged)) recordLost(news);
+    const soon = deliveries.filter((delivery) => !isLater(news, delivery));
+    if (!time.isDriven) await Promise.all(soon.map((delivery) => deliver(news, delivery)));
+    // One by one, or the order of the journal would be the network's.
+    else for (const delivery of soon) await deliver(news, delivery);
   }
 
-  async function close(): Promise<void> {
-    await Promise.race([Promise.all(inFlight), pause(2000, undefined, { ref: false })]);
-    isClosed = true;
-    await Promise.all([...agents.values()].map((agent) => agent.destroy()));
+  /** Puts off what is to come later. */
+  function isLater(news: News, delivery: Delivery): boolean {
+    if (delivery.afterMs === 0) return false;
+    outstanding.begin();
+    time.after(delivery.afterMs, () => deliver(news, delivery).finally(outstanding.end));
+    return true;
   }
 
-  return { send, close };
-}
-
-/** https://www.twilio.com/docs/messaging/guides/track-outbound-message-status */
-function formOf(message: Message, now: Date): Record<string, string> {
-  const isReceipt = message.status === 'delivered' || message.status === 'undelivered';
-  return {
-    MessageSid: message.sid,
-    SmsSid: message.sid,
-    MessageStatus: message.status,
-    SmsStatus: message.status,
-    To: message.to,
-    ...(message.from !== null && { From: message.from }),
-    ...(message.messagingServiceSid !== null && { MessagingServiceSid: message.messagingServiceSid }),
-    AccountSid: message.accountSid,
-    ApiVersion: apiVersion,
-    ...(message.errorCode !== null && { ErrorCode: String(message.errorCode) }),
-    // Passed on from the carrier's receipt, so only where there is one: YYMMDDhhmm.
-    ...(isReceipt && { RawDlrDoneDate: now.toISOString().replace(/\D/g, '').slice(2, 12) }),
-  };
-}
-
-function headersOf(message: Message, signature: string): Record<string, string> {
-  const { username, password } = new URL(message.statusCallback ?? '');
-  const user = Buffer.from(`${decode(username)}:${decode(password)}`).toString('base64');
-  return {
-    'content-type': 'application/x-www-form-urlencoded; charset=UTF-8',
-    'user-agent': 'TwilioProxy/1.1',
-    'x-twilio-signature': signature,
-    // The same on every try of one callback, which is what the header is for.
-    'i-twilio-idempotency-token': createHash('sha256')
-      .update(`${message.sid} ${message.status}`)
-      .digest('hex')
-      .slice(0, 32),
-    ...((username !== '' || password !== '') && { authorization: `Basic ${user}` }),
-  };
-}
-
-async function post(
-  url: string,
-  form: URLSearchParams,
-  headers: Record<string, string>,
-  dispatcher: Agent,
-  signal: AbortSignal,
-): Promise<CallbackOutcome> {
-  try {
-    const answer = await request(url, { method: 'POST', body: form.toString(), headers, dispatcher, signal });
-    await answer.body.dump();
-    return answer.statusCode;
-  } catch {
-    return signal.aborted ? 'timeout' : 'connection failed';
+  async function deliver(news: News, delivery: Delivery): Promise<void> {
+    outstanding.begin();
+    const url = signedPartOf(news.callbackUrl);
+    const form = changeForm(news.form, delivery);
+    const signature = sign(tokenFor(delivery), url, form);
+    const body = form.toString();
+    const headers = headersOf(news.callbackUrl, news.sid, news.status, signature);
+    const letter = { url, body, headers, overrides: readOverrides(news.callbackUrl) };
+    await courier.carry(letter, (attempt, outcome) => {
+      record(news, delivery, { attempt, outcome });
+      tries.add({ url, body, signature, attempt, outcome });
+    });
+    outstanding.end();
   }
+
+  function tokenFor({ signWith }: Delivery): string {
+    if (signWith === 'wrong') return 'a token of nobody';
+    const isSecondary = signWith === 'secondary' || parts.scenario().signWith === 'secondary';
+    return (isSecondary ? parts.authTokenSecondary : undefined) ?? parts.authToken;
+  }
+
+  function record(
+    { sid, status, callbackUrl, rules }: News,
+    { fault }: Delivery,
+    tried: Pick<CallbackTried, 'attempt'> & { outcome: CallbackOutcome },
+  ): void {
+    const faulty = { ...(rules.length > 0 && { rules }), ...(fault !== '' && { fault }) };
+    journal.write({ kind: 'callback', sid, status, url: withoutHost(callbackUrl), ...tried, ...faulty });
+    tell({ kind: 'called back', sid, status, ...tried, ...(fault !== '' && { fault }) });
+  }
+
+  function recordLost({ sid, status, callbackUrl, rules }: News): void {
+    journal.write({
+      kind: 'callback',
+      sid,
+      status,
+      url: withoutHost(callbackUrl),
+      outcome: 'lost',
+      rules,
+      fault: 'lose',
+    });
+    tell({ kind: 'callback lost', sid, status });
+  }
+
+  return { announce };
 }
 
-function isRetried(outcome: CallbackOutcome, policies: ReadonlySet<string>): boolean {
-  const policy = policyFor(outcome);
-  return policy !== undefined && (policies.has('all') || policies.has(policy));
-}
-
-function policyFor(outcome: CallbackOutcome): string | undefined {
-  if (outcome === 'connection failed') return 'ct';
-  if (outcome === 'timeout') return 'rt';
-  if (outcome >= 500) return '5xx';
-  if (outcome >= 400) return '4xx';
-  return undefined;
+/** Two runs with other ports shall have the same journal. */
+function withoutHost(callbackUrl: string): string {
+  return signedPartOf(callbackUrl).replace(/^[a-z]+:\/\/[^/?]*/i, '');
 }

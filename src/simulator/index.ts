@@ -2,19 +2,26 @@ import { parseArgs } from 'node:util';
 import { CannotStart } from '../errors.ts';
 import { describeEvent } from './events.ts';
 import { magicNumbers } from './magic-numbers.ts';
+import { readScenarioFile } from './read-scenario.ts';
 import { type Simulator, type SimulatorOptions, startSimulator } from './simulator.ts';
 
 /** `npm run simulator`: a Twilio to try things on, with a line on the terminal for everything that happens. */
 
 const help = `A Twilio that runs on this machine and sends nothing to anybody.
 
-  --port N       where to listen on 127.0.0.1; 0 lets the system choose (4010)
-  --account AC…  the account SID that it answers to (a fictional one)
-  --token TEXT   the account's auth token (one that is no secret)
-  --seed N       the same seed gives the same texts the same SIDs and delays (random)
-  --speed X      how much faster than real time messages live (1)
-  --quiet        agree to everything, remember nothing, call nobody back
-  --help         this text
+  --port N        where to listen on 127.0.0.1; 0 lets the system choose (4010)
+  --account AC…   the account SID that it answers to (a fictional one)
+  --token TEXT    the account's auth token (one that is no secret)
+  --token2 TEXT   the account's second auth token (none)
+  --seed N        the same seed gives the same texts the same SIDs, delays and fates (random)
+  --scenario FILE what goes wrong, as YAML or JSON (nothing)
+  --speed X       how much faster than real time messages live; 0 = time stands still until
+                  POST /_simulator/clock moves it (1)
+  --journal FILE  append every request and every callback to this file, as lines of JSON
+  --quiet         agree to everything, remember nothing, call nobody back
+  --help          this text
+
+GET /_simulator/ tells what can be asked and set while it runs.
 `;
 
 try {
@@ -36,35 +43,43 @@ async function run(options: SimulatorOptions): Promise<void> {
 }
 
 function readOptions(args: string[]): SimulatorOptions | 'help' {
-  const { port, account, token, seed, speed, quiet, help } = parse(args);
+  const { port, account, token, token2, seed, scenario, speed, journal, quiet, help } = parse(args);
   if (help === true) return 'help';
   return {
     port: readNumber('port', port ?? '4010', 0, 65_535),
-    speed: readNumber('speed', speed ?? '1', 0.001, 10_000),
+    speed: readSpeed(speed ?? '1'),
     quiet: quiet === true,
     ...(seed !== undefined && { seed: readNumber('seed', seed, 0, Number.MAX_SAFE_INTEGER) }),
     ...(account !== undefined && { accountSid: account }),
     ...(token !== undefined && { authToken: token }),
+    ...(token2 !== undefined && { authTokenSecondary: token2 }),
+    ...(scenario !== undefined && { scenario: readScenarioFile(scenario) }),
+    ...(journal !== undefined && { journalFile: journal }),
   };
 }
 
 function parse(args: string[]) {
   const text = { type: 'string' } as const;
   const flag = { type: 'boolean' } as const;
+  const texts = { port: text, account: text, token: text, token2: text, seed: text, scenario: text, speed: text };
   try {
-    const options = { port: text, account: text, token: text, seed: text, speed: text, quiet: flag, help: flag };
-    return parseArgs({ args, options }).values;
+    return parseArgs({ args, options: { ...texts, journal: text, quiet: flag, help: flag } }).values;
   } catch (cause) {
-    const [reason = ''] = (cause instanceof Error ? cause.message : String(cause)).split('. ');
+    const [reason = ''] = (cause instanceof Error ? cause.message : String(cause)).split(/\. |\n/);
     throw new CannotStart(`${reason.replace(/\.?$/, '.')} See --help.`, { cause });
   }
 }
 
 function readNumber(name: string, text: string, least: number, most: number): number {
   const number = Number(text);
-  const isWhole = Number.isInteger(number) || name === 'speed';
-  if (text.trim() !== '' && isWhole && number >= least && number <= most) return number;
-  throw new CannotStart(`--${name} must be a number from ${least} to ${most}, not '${text}'. See --help.`);
+  if (text.trim() !== '' && Number.isInteger(number) && number >= least && number <= most) return number;
+  throw new CannotStart(`--${name} must be a whole number from ${least} to ${most}, not '${text}'. See --help.`);
+}
+
+function readSpeed(text: string): number {
+  const number = Number(text);
+  if (text.trim() !== '' && (number === 0 || (number >= 0.001 && number <= 10_000))) return number;
+  throw new CannotStart(`--speed must be 0 or a number from 0.001 to 10000, not '${text}'. See --help.`);
 }
 
 function welcome({ baseUrl, accountSid, authToken, seed }: Simulator, isQuiet: boolean): string {

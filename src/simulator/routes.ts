@@ -1,67 +1,82 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { MessagesApi } from './api.ts';
-import { maskNumber, type Tell } from './events.ts';
-import { apiVersion, type TwilioMessage } from './messages.ts';
-import { errorBody, isRefused, refuse, refuseWithStatus, type TwilioError } from './twilio-error.ts';
+import { apiVersion } from './messages.ts';
+import type { RequestKind } from './scenario.ts';
+import { send } from './send.ts';
+import { refuse, refuseWithStatus, type TwilioError } from './twilio-error.ts';
+import type { World } from './world.ts';
 
-type Account = { Params: { accountSid: string } };
-type OneMessage = { Params: { accountSid: string; sid: string } };
-type Form = { Body: URLSearchParams | undefined };
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    kind?: RequestKind;
+  }
+}
 
-type Answer = (reply: FastifyReply, outcome: TwilioMessage | TwilioError, status?: number) => FastifyReply;
+type Addressed = { Params: { accountSid: string; sid?: string }; Body: URLSearchParams | undefined };
 
-/** Twilio's Messages API over HTTP. Whatever goes wrong, the answer is JSON of Twilio's shape. */
-export function addRoutes(app: FastifyInstance, api: MessagesApi, tell: Tell): void {
-  const answer: Answer = (reply, outcome, status = 200) => {
-    if (!isRefused(outcome)) return reply.code(status).send(outcome);
-    tell({ kind: 'refused', code: outcome.code, to: maskNumber(receiverIn(reply.request.body)) });
-    if (outcome.retryAfterS !== undefined) reply.header('retry-after', outcome.retryAfterS);
-    return reply.code(outcome.status).send(errorBody(outcome));
-  };
-
-  app.setErrorHandler((error: FastifyError, _request, reply) => answer(reply, refusalFor(error)));
-  app.setNotFoundHandler((request, reply) => answer(reply, notFound(request)));
+/** Twilio's Messages API over HTTP. Whatever is wrong with a request, the answer is JSON of Twilio's shape. */
+export function addRoutes(app: FastifyInstance, world: () => World): void {
+  app.setErrorHandler((error: FastifyError, request, reply) => turnAway(world(), request, reply, refusalFor(error)));
+  app.setNotFoundHandler((request, reply) => turnAway(world(), request, reply, notFound(request)));
   app.removeAllContentTypeParsers();
   app.addContentTypeParser<string>('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) =>
     done(null, new URLSearchParams(body)),
   );
-  const prefix = `/${apiVersion}/Accounts/:accountSid`;
-  app.register(async (account) => addAccountRoutes(account, api, answer), { prefix });
+  app.register(async (account) => addAccountRoutes(account, world), { prefix: `/${apiVersion}/Accounts/:accountSid` });
 }
 
-/** Credentials are looked at before anything else, the body included; then whether the account in the path is theirs. */
-function addAccountRoutes(account: FastifyInstance, api: MessagesApi, answer: Answer): void {
-  account.addHook<Account>('onRequest', async (request, reply) => {
+function addAccountRoutes(account: FastifyInstance, world: () => World): void {
+  // Credentials are looked at before anything else, the body included; then whether the account in the path is theirs.
+  account.addHook<Addressed>('onRequest', (request, reply, next) => {
+    const { api, load } = world();
     if (!api.knows(...credentialsIn(request))) {
-      return answer(reply.header('www-authenticate', 'Basic realm="Twilio API"'), refuse(20003));
+      reply.header('www-authenticate', 'Basic realm="Twilio API"');
+      return turnAway(world(), request, reply, refuse(20003));
     }
-    if (!api.owns(request.params.accountSid)) return answer(reply, notFound(request));
+    if (!api.owns(request.params.accountSid)) return turnAway(world(), request, reply, notFound(request));
+    load.begin();
+    reply.raw.once('close', load.end);
+    next();
   });
 
-  account.post<Account & Form>('/Messages.json', (request, reply) =>
-    answer(reply, api.create(request.params.accountSid, request.body ?? new URLSearchParams()), 201),
-  );
+  const serve = (kind: RequestKind) => ({
+    config: { kind },
+    handler: (request: FastifyRequest<Addressed>, reply: FastifyReply) => {
+      const { accountSid, sid = '' } = request.params;
+      const form = kind === 'list' ? queryIn(request) : (request.body ?? new URLSearchParams());
+      send(reply, world().exchange.serve({ kind, accountSid, sid, form }), world().time);
+    },
+  });
 
   const oneMessage = '/Messages/:sid(^[^.]+).json';
-
-  account.get<OneMessage>(oneMessage, (request, reply) =>
-    answer(reply, api.fetch(request.params.accountSid, request.params.sid) ?? notFound(request)),
-  );
-
-  account.post<OneMessage & Form>(oneMessage, (request, reply) => {
-    const { accountSid, sid } = request.params;
-    return answer(reply, api.update(accountSid, sid, request.body ?? new URLSearchParams()) ?? notFound(request));
-  });
+  account.post('/Messages.json', serve('create'));
+  account.get('/Messages.json', serve('list'));
+  account.get(oneMessage, serve('fetch'));
+  account.post(oneMessage, serve('update'));
+  account.delete(oneMessage, serve('delete'));
 }
 
-function receiverIn(body: unknown): string {
-  return body instanceof URLSearchParams ? (body.get('To') ?? '') : '';
+function turnAway({ exchange, time }: World, request: FastifyRequest, reply: FastifyReply, error: TwilioError): void {
+  const { kind } = request.routeOptions.config;
+  const entry = kind === undefined ? { kind: 'other' as const, asked: `${request.method} ${request.url}` } : { kind };
+  send(reply, exchange.refuse(entry, error), time);
 }
+
+function queryIn(request: FastifyRequest): URLSearchParams {
+  const { url } = request;
+  return new URLSearchParams(url.includes('?') ? url.slice(url.indexOf('?') + 1) : '');
+}
+
+/** The same few credentials come with every request. */
+let lastHeader: string | undefined;
+let lastCredentials: [user: string, password: string] = ['', ''];
 
 function credentialsIn(request: FastifyRequest): [user: string, password: string] {
-  const [, encoded = ''] = /^Basic\s+(\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
+  const { authorization = '' } = request.headers;
+  if (authorization === lastHeader) return lastCredentials;
+  const [, encoded = ''] = /^Basic\s+(\S+)$/i.exec(authorization) ?? [];
   const [user = '', ...password] = Buffer.from(encoded, 'base64').toString('utf8').split(':');
-  return [user, password.join(':')];
+  [lastHeader, lastCredentials] = [authorization, [user, password.join(':')]];
+  return lastCredentials;
 }
 
 function notFound(request: { url: string }): TwilioError {
