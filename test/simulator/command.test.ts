@@ -22,7 +22,7 @@ describe('npm run simulator', () => {
   test.for([
     ['--port', 'x'],
     ['--port', '70000'],
-    ['--speed', '0'],
+    ['--speed', '-1'],
     ['--seed', '1.5'],
     ['--prot', '1'],
     ['--port'],
@@ -36,7 +36,7 @@ describe('npm run simulator', () => {
   test('--help shows every flag', async () => {
     const run = start('--help');
     expect(await run.ended).toEqual([0, null]);
-    for (const flag of ['--port', '--account', '--token', '--seed', '--speed', '--quiet']) {
+    for (const flag of ['--port', '--account', '--token2', '--seed', '--scenario', '--speed', '--journal', '--quiet']) {
       expect(run.output()).toContain(flag);
     }
   });

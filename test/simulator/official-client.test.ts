@@ -53,6 +53,49 @@ describe('the official client', () => {
     expect(simulator.messages()).toMatchObject([{ body: '' }]);
   });
 
+  test('lists by receiver, sender and date, page by page', async () => {
+    const simulator = await simulate();
+    const client = officialClient(simulator);
+    for (let n = 1; n <= 7; n++) await client.messages.create({ to: receiver, from: sender, body: `text ${n}` });
+    await client.messages.create({ to: '+447700900124', from: 'ACME', body: 'another' });
+    await simulator.settled();
+    const bodies = (messages: { body: string }[]) => messages.map(({ body }) => body);
+    const all = ['text 7', 'text 6', 'text 5', 'text 4', 'text 3', 'text 2', 'text 1'];
+    expect(bodies(await client.messages.list({ to: receiver, pageSize: 3 }))).toEqual(all);
+    expect(bodies(await client.messages.list({ to: receiver, pageSize: 3, limit: 5 }))).toEqual(all.slice(0, 5));
+    expect(bodies(await client.messages.list({ from: 'ACME' }))).toEqual(['another']);
+    const page = await client.messages.page({ to: receiver, pageSize: 3 });
+    const next = await page.nextPage();
+    expect(bodies(next?.instances ?? [])).toEqual(all.slice(3, 6));
+    expect(bodies((await next?.previousPage())?.instances ?? [])).toEqual(all.slice(0, 3));
+    const [sent] = await client.messages.list({ limit: 1 });
+    const day = { after: 86_400_000, before: -86_400_000 };
+    const dateSent = sent?.dateSent ?? new Date(0);
+    const shifted = (ms: number) => new Date(dateSent.getTime() + ms);
+    expect(await client.messages.list({ dateSent, from: 'ACME' })).toHaveLength(1);
+    expect(
+      await client.messages.list({ dateSentAfter: shifted(day.before), dateSentBefore: shifted(day.after) }),
+    ).toHaveLength(8);
+    expect(await client.messages.list({ dateSentAfter: shifted(day.after) })).toEqual([]);
+  });
+
+  test('cancels a message before it is sent', async () => {
+    const client = officialClient(await simulate({ speed: 0 }));
+    const { sid } = await client.messages.create({ to: receiver, from: sender, body: 'Hello' });
+    expect(await client.messages(sid).update({ status: 'canceled' })).toMatchObject({ status: 'canceled' });
+    await expect(client.messages(sid).update({ status: 'canceled' })).rejects.toMatchObject({ code: 30409 });
+  });
+
+  test('removes a message once it is final', async () => {
+    const simulator = await simulate({ speed: 0 });
+    const client = officialClient(simulator);
+    const { sid } = await client.messages.create({ to: receiver, from: sender, body: 'Hello' });
+    await expect(client.messages(sid).remove()).rejects.toMatchObject({ code: 20009 });
+    await simulator.advance(60_000);
+    expect(await client.messages(sid).remove()).toBe(true);
+    await expect(client.messages(sid).fetch()).rejects.toMatchObject({ status: 404, code: 20404 });
+  });
+
   test('is told why it was refused', async () => {
     const client = officialClient(await simulate());
     await expect(client.messages.create({ to: '+447700900996', from: sender, body: 'Hello' })).rejects.toMatchObject({
