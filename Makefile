@@ -1,6 +1,6 @@
 # Every target is a thin line over an npm script; `make install` runs by itself when package-lock.json has changed.
 .DEFAULT_GOAL := default
-.PHONY: default help install run test lint check integration debug openapi readme migrate migrate-down migration update clean
+.PHONY: default help install run test lint check bench integration debug openapi readme migrate migrate-down migration update clean
 installed := node_modules/.installed
 
 default: check ## Check everything, then run the tests with coverage
@@ -26,6 +26,9 @@ lint: install ## Mend format and lint
 
 check: install ## Verify format, lint, types, dead code and lock file; changes nothing
 	npm run --silent check
+
+bench: install ## Measure, beside floors measured in the same run (json=yes: as JSON)
+	npm run --silent bench -- $(if $(filter yes,$(json)),--json)
 
 integration: install ## Play the platform's use of the service against a running one
 	npm run --silent integration

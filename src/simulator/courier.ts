@@ -6,7 +6,7 @@ import type { Overrides } from './overrides.ts';
 export type CallbackOutcome = number | 'connection failed' | 'timeout';
 
 /** A callback ready to go, the same on each try. */
-export type Letter = {
+type Letter = {
   readonly url: string;
   readonly body: string;
   readonly headers: Readonly<Record<string, string>>;

@@ -13,7 +13,7 @@ import type { Time } from './time.ts';
 import { isRefused, refuseAsDown, type TwilioError } from './twilio-error.ts';
 
 /** A request to the Messages API, as far as its form goes. */
-export type Asked = {
+type Asked = {
   readonly kind: RequestKind;
   readonly accountSid: string;
   /** '' where none is named */

@@ -29,7 +29,7 @@ export type RequestEntry = {
 };
 
 /** One try of a callback, or that there was none. */
-export type CallbackEntry = {
+type CallbackEntry = {
   readonly kind: 'callback';
   readonly sid: string;
   readonly status: string;
@@ -43,7 +43,7 @@ export type CallbackEntry = {
   readonly fault?: string;
 };
 
-export type Entry = RequestEntry | CallbackEntry;
+type Entry = RequestEntry | CallbackEntry;
 
 export type Journal = {
   write(entry: Entry): void;

@@ -4,10 +4,10 @@ import type { MessageStore } from './message-store.ts';
 import type { Message, MessageStatus } from './messages.ts';
 
 /** One text that was accepted, with every message made of it. */
-export type AcceptedText = { readonly text: string; readonly sids: readonly string[]; readonly count: number };
+type AcceptedText = { readonly text: string; readonly sids: readonly string[]; readonly count: number };
 /** A caller's id (`m` in its callback URL) for which more than one message was accepted. */
-export type Duplicate = { readonly m: string; readonly sids: readonly string[]; readonly attempts: readonly string[] };
-export type Unredacted = { readonly sid: string; readonly to: string; readonly status: MessageStatus };
+type Duplicate = { readonly m: string; readonly sids: readonly string[]; readonly attempts: readonly string[] };
+type Unredacted = { readonly sid: string; readonly to: string; readonly status: MessageStatus };
 
 /**
  * Says what really happened: of everything accepted, also of what was accepted late or behind an answer that never arrived, and

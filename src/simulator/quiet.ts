@@ -26,7 +26,11 @@ export function createQuietApi(time: Time): MessagesApi {
       isRefused(everything)
         ? everything
         : answeredWith({ status: 200, body: listPage(nothing, everything, listPath(accountSid), 0) }),
-    fetch: (accountSid, sid) => sent(accountSid, sid, new URLSearchParams(), 200),
+    // It does not remember when it sent, and another moment each time would be a change each time.
+    fetch: (accountSid, sid) => {
+      const body = asSent(accountSid, sid, new URLSearchParams(), time.now());
+      return answeredWith({ status: 200, body: { ...body, date_sent: null } });
+    },
     update: (accountSid, sid) => sent(accountSid, sid, new URLSearchParams(), 200),
     remove: () => answeredWith({ status: 204, body: null }),
     sidOtherThan: () => undefined,

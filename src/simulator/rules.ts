@@ -12,7 +12,7 @@ export type RequestFacts = {
   readonly inFlight: number;
 };
 
-export type CallbackFacts = { readonly receiver: string; readonly status: string; readonly fate: string };
+type CallbackFacts = { readonly receiver: string; readonly status: string; readonly fate: string };
 
 /** A rule that applies, with its number in the file: 1 is the first. */
 export type Hit<R extends Rule = Rule> = { readonly number: number; readonly rule: R };

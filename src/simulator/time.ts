@@ -19,7 +19,7 @@ export type Time = {
   clear(): void;
 };
 
-export type Event = { readonly due: number; readonly order: number; readonly act: () => void | Promise<void> };
+type Event = { readonly due: number; readonly order: number; readonly act: () => void | Promise<void> };
 
 /**
  * Time that runs `speed` times as fast as real time, or, at speed 0, that stands still until it is driven.

@@ -1,0 +1,16 @@
+import { parseArgs } from 'node:util';
+import { runBenchmarks } from './harness.ts';
+import { simulatorBenchmarks } from './simulator.ts';
+
+/** `make bench`: measures, beside floors measured in the same run, and prints a table. */
+const { values } = parseArgs({
+  options: { json: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+});
+
+if (values.help) {
+  console.log(
+    'Measures the service and its simulator; takes about two minutes.\n\n  --json   print JSON instead of a table\n  --help   this text',
+  );
+} else {
+  await runBenchmarks(simulatorBenchmarks, values);
+}
