@@ -2,9 +2,10 @@ import type { MessagesApi } from './api.ts';
 import { callerIdIn } from './caller-id.ts';
 import { damage } from './damage.ts';
 import { type Answer, answerWith, type Deed } from './deed.ts';
-import { fractionOf, hashText } from './draw.ts';
+import { hashText } from './draw.ts';
 import { maskNumber, type Tell } from './events.ts';
 import type { Journal, RequestEntry } from './journal.ts';
+import { drawLatency } from './latency.ts';
 import type { Load } from './load.ts';
 import type { Outstanding } from './outstanding.ts';
 import type { Hit, Rules } from './rules.ts';
@@ -110,7 +111,8 @@ export function createExchange(parts: ExchangeParts): Exchange {
     parts.outstanding.begin();
     time.after(ms, () => {
       deed.carryOut();
-      journal.write({ ...aboutDeed(asked, deed), kind: 'late create' });
+      const { code } = deed.answer();
+      journal.write({ ...aboutDeed(asked, deed), kind: 'late create', ...(code !== undefined && { code }) });
       parts.outstanding.end();
     });
   }
@@ -124,12 +126,7 @@ export function createExchange(parts: ExchangeParts): Exchange {
   function waitOf(fate: string, hit: Hit<RequestRule> | undefined): number {
     const { latency } = parts.scenario();
     const ruled = hit?.rule.do.answerAfter ?? 0;
-    if (latency === undefined || time.isDriven) return ruled;
-    // Log-normal: 2.326 standard deviations above the middle lies the 99th percentile.
-    const deviation = Math.log(latency.p99 / latency.median) / 2.326;
-    const [one, other] = [fractionOf(parts.seed, fate, 'latency'), fractionOf(parts.seed, fate, 'latency again')];
-    const normal = Math.sqrt(-2 * Math.log(1 - one)) * Math.cos(2 * Math.PI * other);
-    return ruled + latency.median * Math.exp(deviation * normal);
+    return latency === undefined || time.isDriven ? ruled : ruled + drawLatency(latency, parts.seed, fate);
   }
 
   /** Counts how often this was asked; only where somebody wants to know, or every SID ever fetched would be kept. */

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { drawLatency } from '../../src/simulator/latency.ts';
+import { readScenario } from '../../src/simulator/read-scenario.ts';
 import type { Simulator } from '../../src/simulator/simulator.ts';
 import { ask, call, create, fine, journalOf, receiveCallbacks, simulate, simulateDriven } from './support.ts';
 
@@ -217,16 +219,23 @@ describe('too much at once', () => {
 });
 
 describe('latency', () => {
-  test('delays answers by drawn times around the median', async () => {
-    const simulator = await simulate({
-      seed: 7,
-      speed: 20,
-      scenario: { rules: [], latency: { median: 400, p99: 800 } },
-    });
+  test('has the median and the 99th percentile that it was given, and is the same for the same request', () => {
+    const times = Array.from({ length: 4001 }, (_, n) => drawLatency({ median: 50, p99: 400 }, 7, `text ${n}`));
+    const sorted = times.toSorted((a, b) => a - b);
+    expect(sorted[2000]).toBeGreaterThan(45);
+    expect(sorted[2000]).toBeLessThan(55);
+    expect(sorted[3960]).toBeGreaterThan(320);
+    expect(sorted[3960]).toBeLessThan(500);
+    expect(drawLatency({ median: 50, p99: 400 }, 7, 'text 0')).toBe(times[0]);
+  });
+
+  test('delays answers', async () => {
+    const scenario = readScenario('latency: { median: 10s, p99: 11s }');
+    const simulator = await simulate({ seed: 7, speed: 200, scenario });
     const begun = performance.now();
-    for (let n = 0; n < 10; n++) await create(simulator, { Body: `text ${n}` });
-    // Ten times 400 ms, twenty times as fast, is 200 ms.
-    expect(performance.now() - begun).toBeGreaterThan(100);
+    await create(simulator);
+    // About 10 s, two hundred times as fast, are 50 ms.
+    expect(performance.now() - begun).toBeGreaterThan(40);
   });
 
   test('keeps nobody waiting on a driven clock', async () => {
