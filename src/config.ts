@@ -1,5 +1,5 @@
 import { isSupportedCountry } from 'libphonenumber-js/max';
-import { CannotStart } from './errors.ts';
+import { VariableReader, type Variables } from './variables.ts';
 
 /** The environment, read once, checked as a whole and frozen. CONTRACT: names are those of the Python service. */
 export type Config = {
@@ -45,11 +45,9 @@ export type LogConfig = {
 const environments = ['PRODUCTION', 'DEMO', 'DEVELOPMENT', 'STAGING', 'TRAINING', 'TEST'] as const;
 type Environment = (typeof environments)[number];
 
-type Variables = Readonly<Record<string, string | undefined>>;
-
 /** Refuses with one line for each variable that is bad or missing; never repeats a secret. */
 export function readConfig(env: Variables = process.env): Config {
-  const reader = new Reader(env);
+  const reader = new VariableReader(env);
   const environment = reader.oneOf('ENVIRONMENT', environments, 'PRODUCTION');
   const config: Config = {
     environment,
@@ -68,7 +66,7 @@ export function readConfig(env: Variables = process.env): Config {
 
 /** What a command needs that only touches the database. */
 export function readDatabaseConfig(env: Variables = process.env): DatabaseConfig {
-  const reader = new Reader(env);
+  const reader = new VariableReader(env);
   const database = readDatabase(reader, reader.oneOf('ENVIRONMENT', environments, 'PRODUCTION'));
   reader.refuseProblems();
   return database;
@@ -82,7 +80,7 @@ const databaseVariables = [
   'DATABASE_NAME',
 ] as const;
 
-function readDatabase(reader: Reader, environment: Environment): DatabaseConfig {
+function readDatabase(reader: VariableReader, environment: Environment): DatabaseConfig {
   return {
     server: readDatabaseServer(reader, environment),
     dataDir: reader.text('DATA_DIR') ?? '.data',
@@ -91,7 +89,7 @@ function readDatabase(reader: Reader, environment: Environment): DatabaseConfig 
   };
 }
 
-function readDatabaseServer(reader: Reader, environment: Environment): DatabaseConfig['server'] {
+function readDatabaseServer(reader: VariableReader, environment: Environment): DatabaseConfig['server'] {
   const url = reader.url('DATABASE_URL', ['postgres:', 'postgresql:']);
   if (url !== null) return { kind: 'external', url };
   if (environment !== 'PRODUCTION' && reader.noneOf(databaseVariables)) return { kind: 'embedded' };
@@ -122,7 +120,7 @@ const twilioVariables = [
   'TWILIO_BASE_URL',
 ] as const;
 
-function readTwilio(reader: Reader, environment: Environment): TwilioConfig {
+function readTwilio(reader: VariableReader, environment: Environment): TwilioConfig {
   const isProduction = environment === 'PRODUCTION';
   const isDisabled = reader.boolean('TWILIO_DISABLED', false) && !isProduction;
   const isConfigured = isProduction || !reader.noneOf(twilioVariables);
@@ -141,13 +139,13 @@ function readTwilio(reader: Reader, environment: Environment): TwilioConfig {
   };
 }
 
-function readBaseUrl(reader: Reader): string {
+function readBaseUrl(reader: VariableReader): string {
   const url = reader.url('TWILIO_BASE_URL', ['http:', 'https:']) ?? 'https://api.twilio.com';
   if (new URL(url).username !== '') reader.problem('TWILIO_BASE_URL', 'must not hold a user and password');
   return url.replace(/\/+$/, '');
 }
 
-function readAccountSid(reader: Reader, isProduction: boolean): string {
+function readAccountSid(reader: VariableReader, isProduction: boolean): string {
   const sid = reader.required('TWILIO_ACCOUNT_SID');
   if (isProduction && sid !== '' && !/^AC[0-9a-fA-F]{32}$/.test(sid)) {
     reader.problem('TWILIO_ACCOUNT_SID', 'must be AC followed by 32 hexadecimal digits');
@@ -155,17 +153,17 @@ function readAccountSid(reader: Reader, isProduction: boolean): string {
   return sid;
 }
 
-function readCallbackUrl(reader: Reader): string {
+function readCallbackUrl(reader: VariableReader): string {
   reader.required('TWILIO_CALL_BACK_URL');
   return reader.url('TWILIO_CALL_BACK_URL', ['http:', 'https:']) ?? '';
 }
 
-function readApiKey(reader: Reader): TwilioConfig['apiKey'] {
+function readApiKey(reader: VariableReader): TwilioConfig['apiKey'] {
   if (reader.noneOf(['TWILIO_API_KEY_SID', 'TWILIO_API_KEY_SECRET'])) return null;
   return { sid: reader.required('TWILIO_API_KEY_SID'), secret: reader.required('TWILIO_API_KEY_SECRET') };
 }
 
-function readCountryCode(reader: Reader, environment: Environment): string {
+function readCountryCode(reader: VariableReader, environment: Environment): string {
   const given = environment === 'PRODUCTION' ? reader.required('COUNTRY_CODE') : (reader.text('COUNTRY_CODE') ?? 'GB');
   const country = given.toUpperCase();
   if (given !== '' && !isSupportedCountry(country)) {
@@ -174,7 +172,7 @@ function readCountryCode(reader: Reader, environment: Environment): string {
   return country;
 }
 
-function readLog(reader: Reader): LogConfig {
+function readLog(reader: VariableReader): LogConfig {
   const level = reader.oneOf('LOG_LEVEL', ['ERROR', 'WARN', 'INFO', 'DEBUG'] as const, 'INFO');
   const format = reader.oneOf('LOG_FORMAT', ['COLOUR', 'PLAIN', 'JSON'] as const, 'JSON');
   return { level: lowerCase(level), format: lowerCase(format) };
@@ -182,75 +180,4 @@ function readLog(reader: Reader): LogConfig {
 
 function lowerCase<Word extends string>(word: Word): Lowercase<Word> {
   return word.toLowerCase() as Lowercase<Word>;
-}
-
-/** Reads variables one by one and remembers every problem, so that they are named all at once. */
-class Reader {
-  readonly #env: Variables;
-  readonly #problems = new Map<string, string>();
-
-  constructor(env: Variables) {
-    this.#env = env;
-  }
-
-  /** An empty variable counts as one that is not set: compose files pass those. */
-  text(name: string, { minLength = 1 } = {}): string | null {
-    const value = this.textOrEmpty(name);
-    if (value === null || value === '') return null;
-    if (value.length < minLength) this.problem(name, `must have ${minLength} characters or more`);
-    return value;
-  }
-
-  textOrEmpty(name: string): string | null {
-    return this.#env[name] ?? null;
-  }
-
-  required(name: string): string {
-    const value = this.text(name);
-    if (value === null) this.problem(name, 'is missing');
-    return value ?? '';
-  }
-
-  integer(name: string, byDefault: number, least: number, most: number): number {
-    const value = this.text(name);
-    if (value === null) return byDefault;
-    const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
-    if (number >= least && number <= most) return number;
-    this.problem(name, `must be a whole number from ${least} to ${most}`);
-    return byDefault;
-  }
-
-  boolean(name: string, byDefault: boolean): boolean {
-    const word = this.oneOf(name, ['TRUE', 'FALSE', '1', '0', 'YES', 'NO'] as const, byDefault ? 'TRUE' : 'FALSE');
-    return word === 'TRUE' || word === '1' || word === 'YES';
-  }
-
-  oneOf<Word extends string>(name: string, words: readonly Word[], byDefault: NoInfer<Word>): Word {
-    const value = this.text(name);
-    if (value === null) return byDefault;
-    const word = words.find((known) => known === value.toUpperCase());
-    if (word === undefined) this.problem(name, `must be one of ${words.join(', ')}`);
-    return word ?? byDefault;
-  }
-
-  url(name: string, protocols: readonly string[]): string | null {
-    const value = this.text(name);
-    if (value === null) return null;
-    if (URL.canParse(value) && protocols.includes(new URL(value).protocol)) return value;
-    this.problem(name, `must be an address that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`);
-    return null;
-  }
-
-  noneOf(names: readonly string[]): boolean {
-    return names.every((name) => this.text(name) === null);
-  }
-
-  problem(name: string, what: string): void {
-    if (!this.#problems.has(name)) this.#problems.set(name, what);
-  }
-
-  refuseProblems(): void {
-    if (this.#problems.size === 0) return;
-    throw new CannotStart([...this.#problems].map(([name, what]) => `${name} ${what}`).join('\n'));
-  }
 }

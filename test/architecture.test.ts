@@ -12,7 +12,10 @@ const placesOf = (pattern: RegExp) => files.filter(({ text }) => pattern.test(te
 /** words ← edges ← tables ← steps ← doors ← roots: who is further right may import who is further left. */
 function layerOf(file: string): number {
   if (/^src\/message\/(status|message|phone-number|evidence)\.ts$|^src\/twilio\/error-codes\.ts$/.test(file)) return 0;
-  if (/^src\/(twilio|db|simulator)\//.test(file) || /^src\/(config|errors|clock|log|version|metrics)\.ts$/.test(file))
+  if (
+    /^src\/(twilio|db|simulator)\//.test(file) ||
+    /^src\/(config|variables|errors|clock|log|version|metrics)\.ts$/.test(file)
+  )
     return 1;
   if (/^src\/message\/(messages|attempts|callbacks)\.ts$/.test(file)) return 2;
   if (file.startsWith('src/message/')) return 3;
