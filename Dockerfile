@@ -15,4 +15,4 @@ USER node
 EXPOSE 5000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || process.env.SERVER_PORT || 5000}/running`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-CMD ["node", "--max-semi-space-size=4", "src/index.ts"]
+CMD ["node", "--max-semi-space-size=4", "--heap-growing-percent=20", "src/index.ts"]
