@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Clock, systemClock } from './clock.ts';
 import type { Config, DatabaseConfig } from './config.ts';
 import { type Db, openDb } from './db/db.ts';
@@ -6,17 +7,23 @@ import { isMigrated, migrateUp } from './db/migrate.ts';
 import { CannotStart } from './errors.ts';
 import type { HttpApp } from './http/app-type.ts';
 import { buildServer } from './http/server.ts';
+import { startBackground } from './jobs/background.ts';
 import { bulkUpdate } from './jobs/bulk-update.ts';
 import { startTimetable } from './jobs/timetable.ts';
 import type { Log } from './log.ts';
+import { acceptMessage } from './message/accept.ts';
 import { joinKeptCallbacks, receiveCallback } from './message/callback.ts';
+import { purgeKeys } from './message/idempotency-keys.ts';
+import { makeKeyedHash } from './message/keyed-hash.ts';
 import { reconcile } from './message/reconcile.ts';
 import { makeRedactor } from './message/redact.ts';
-import { sendMessage } from './message/send.ts';
-import { makeMetrics } from './metrics.ts';
+import { type SendDeps, sendMessage } from './message/send.ts';
+import { type Metrics, makeMetrics } from './metrics.ts';
 import type { Simulator } from './simulator/simulator.ts';
 import { statusCallbackUrl } from './twilio/callback-url.ts';
 import { openTwilioClient } from './twilio/client.ts';
+import type { CreateOutcome } from './twilio/outcome.ts';
+import { makePace } from './twilio/pace.ts';
 import { makeSlots } from './twilio/slots.ts';
 import { readVersion } from './version.ts';
 
@@ -26,8 +33,11 @@ export type Service = {
   readonly databaseUrl: string;
   /** Null when Twilio, or another server like it, is called. */
   readonly simulator: Simulator | null;
-  /** Finishes what is in flight and stops everything it started, in reverse order (G8). */
-  stop(): Promise<void>;
+  /**
+   * Says that it is not ready, goes on serving for `afterMs`, then finishes what is in flight and stops everything it
+   * started, in reverse order (G8).
+   */
+  stop(options?: { afterMs?: number }): Promise<void>;
 };
 
 export type Options = {
@@ -37,6 +47,7 @@ export type Options = {
   readonly simulatorSpeed?: number;
 };
 
+const HOUR_MS = 3_600_000;
 const SWEEP_EVERY_MS = 20_000;
 /** A row that the platform's own SQL finished is left alone for so long: its tests read it unredacted first. */
 const SWEEP_AFTER_MS = 60_000;
@@ -53,7 +64,7 @@ export async function startService(
     const databaseUrl = await findDatabase(config.database, log, started);
     const migrated = await migrateUp(databaseUrl);
     if (migrated.length > 0) log.info({ migrations: migrated }, 'the database was migrated');
-    const db = openDb({ url: databaseUrl, poolSize: config.database.poolSize, clock });
+    const db = openDb({ url: databaseUrl, poolSize: config.database.poolSize });
     started.defer(() => db.close());
 
     const isQuiet = config.twilio.server === 'quiet';
@@ -75,6 +86,11 @@ export async function startService(
     });
     started.defer(() => redactor.drain());
 
+    const onDuplicate = (messageId: string, twilioSid: string) => {
+      metrics.duplicateHandovers.inc();
+      log.error({ messageId, twilioSid }, 'Twilio has a second copy of a message: the patient may have got it twice');
+    };
+
     const join = () => joinKeptCallbacks(db);
     const timetable = startTimetable(
       [
@@ -84,6 +100,7 @@ export async function startService(
           everyMs: SWEEP_EVERY_MS,
           run: () => redactor.redactFinished(new Date(clock.now().getTime() - SWEEP_AFTER_MS)),
         },
+        { name: 'forget old idempotency keys', everyMs: HOUR_MS, run: () => purgeKeys(db) },
       ],
       log,
     );
@@ -92,32 +109,65 @@ export async function startService(
     // Known once the server listens; nothing asks for it earlier.
     let baseUrl = '';
     const callbackUrl = () => config.twilio.callbackUrl ?? `${baseUrl}/dhos/v1/sms/callback`;
+    const { settleMs, ambiguousSend, duplicateWindowS } = config.sending;
+    const hash = makeKeyedHash(config.database.hashKey ?? (await readHashKey(db)));
+    const slots = makeSlots(config.twilio.maxConcurrency);
+    const pace = makePace(() => performance.now(), Math.random);
+    const sending: Omit<SendDeps, 'log'> = {
+      db,
+      clock,
+      twilio,
+      isQuiet,
+      settleMs,
+      statusCallbackOf: (uuid, n) => statusCallbackUrl(callbackUrl(), config.twilio.callbackOverrides, { uuid, n }),
+      onOutcome: (outcome) => {
+        pace.note(outcome);
+        countOutcome(metrics, outcome);
+      },
+      onDuplicate,
+      random: Math.random,
+    };
+    const onFinished = (message: { uuid: string; twilioSid: string }) => void redactor.redact(message);
+    const startWork = () =>
+      startBackground({
+        db,
+        log,
+        slots,
+        pace,
+        callWithinMs: config.twilio.timeoutMs,
+        settleMs,
+        send: (licence) => sendMessage({ ...sending, log }, licence),
+        resolve: {
+          db,
+          twilio,
+          log,
+          settleMs,
+          mayResend: ambiguousSend === 'resolve',
+          isQuiet,
+          onLook: (look) => metrics.looks.inc({ look }),
+          onDuplicate,
+          onFinished,
+          random: Math.random,
+        },
+        onExpired: (count) => metrics.expired.inc(count),
+        stopping: stopping.signal,
+      });
+    let work: ReturnType<typeof startBackground> | null = null;
+
     const app = await buildServer({
       log,
       metrics,
       isProduction: config.environment === 'PRODUCTION',
-      messages: {
+      sendMessage: {
         db,
         clock,
-        slots: makeSlots(config.twilio.maxConcurrency),
+        slots,
         twilioTimeoutMs: config.twilio.timeoutMs,
         countryCode: config.countryCode,
         isQuiet,
-        send: (accepted, to, requestLog) =>
-          sendMessage(
-            {
-              db,
-              clock,
-              twilio,
-              log: requestLog,
-              isQuiet,
-              statusCallbackOf: (uuid, n) =>
-                statusCallbackUrl(callbackUrl(), config.twilio.callbackOverrides, { uuid, n }),
-              countSend: (outcome) => metrics.sends.inc({ outcome }),
-            },
-            accepted,
-            to,
-          ),
+        accept: (order) => acceptMessage({ db, log, hash, settleMs, duplicateWindowS }, order),
+        send: (licence, requestLog) => sendMessage({ ...sending, log: requestLog }, licence),
+        onReady: () => work?.kick(),
       },
       callbacks: {
         receive: (callback, claimedUuid) => receiveCallback(db, callback, claimedUuid),
@@ -126,6 +176,7 @@ export async function startService(
         authTokens: account.authTokens,
         accountSid: isQuiet ? null : account.accountSid,
         isQuiet,
+        onDuplicate,
         countCallback: (result) => metrics.callbacks.inc({ result }),
       },
       bulkUpdate: () =>
@@ -146,15 +197,22 @@ export async function startService(
         version: readVersion(),
       },
     });
-    started.defer(() => app.close());
+    // Together: a request and a piece of work may each take nearly as long as a stop may.
+    started.defer(async () => {
+      await Promise.all([app.close(), work?.stop()]);
+    });
     baseUrl = await listen(app, config.listen);
+    // Not before there is an address that Twilio can call back.
+    work = startWork();
     return {
       baseUrl,
       databaseUrl,
       simulator,
-      stop: () => {
+      stop: async ({ afterMs = 0 } = {}) => {
         stopping.abort();
-        return started.disposeAsync();
+        // Readiness says 503 by now; whoever sends requests here has so long to notice.
+        await delay(afterMs);
+        await started.disposeAsync();
       },
     };
   } catch (error) {
@@ -189,6 +247,19 @@ function twilioAccount(config: Config, simulator: Simulator | null) {
     return { baseUrl, accountSid: simulator.accountSid, authTokens: [simulator.authToken] };
   }
   return { baseUrl, accountSid, authTokens: authTokens.length > 0 ? authTokens : [randomBytes(16).toString('hex')] };
+}
+
+/** The key that the first migration made: it survives restarts, and replicas share it. */
+async function readHashKey(db: Db): Promise<string> {
+  const { rows } = await db.query<{ hash_key: string }>({ text: 'SELECT hash_key FROM installation' });
+  const [row] = rows;
+  if (row === undefined) throw new CannotStart('The table installation is empty: restore it, or set HASH_KEY.');
+  return row.hash_key;
+}
+
+function countOutcome(metrics: Metrics, outcome: CreateOutcome): void {
+  metrics.sends.inc({ outcome: outcome.kind });
+  if (outcome.kind === 'refused') metrics.refusals.inc({ class: outcome.errorClass });
 }
 
 async function checkDatabase(db: Db): Promise<string> {

@@ -10,6 +10,17 @@ export type Config = {
   /** Region in which a number without a country prefix is read, ISO 3166-1 alpha-2. */
   readonly countryCode: string;
   readonly log: LogConfig;
+  readonly sending: SendingConfig;
+  /** After SIGTERM, how long readiness says 503 before the service stops taking requests. */
+  readonly shutdownDelayMs: number;
+};
+
+/** What becomes of a message whose fate at Twilio is unknown, and of the same text again: GUARANTEES.md. */
+export type SendingConfig = {
+  readonly ambiguousSend: 'resolve' | 'never-resend';
+  readonly settleMs: number;
+  /** 0 = the same text again is a message of its own. */
+  readonly duplicateWindowS: number;
 };
 
 export type DatabaseConfig = {
@@ -59,6 +70,9 @@ export function readConfig(env: Variables = process.env): Config {
     twilio: readTwilio(reader, environment),
     countryCode: readCountryCode(reader, environment),
     log: readLog(reader),
+    sending: readSending(reader),
+    // Ctrl-C at a developer's terminal is obeyed at once.
+    shutdownDelayMs: reader.integer('SHUTDOWN_DELAY_MS', environment === 'DEVELOPMENT' ? 0 : 3_000, 0, 5_000),
   };
   reader.refuseProblems();
   return Object.freeze(config);
@@ -170,6 +184,15 @@ function readCountryCode(reader: VariableReader, environment: Environment): stri
     reader.problem('COUNTRY_CODE', 'must be a country in two letters, for example GB');
   }
   return country;
+}
+
+function readSending(reader: VariableReader): SendingConfig {
+  const ambiguousSend = reader.oneOf('AMBIGUOUS_SEND', ['RESOLVE', 'NEVER-RESEND'] as const, 'RESOLVE');
+  return {
+    ambiguousSend: lowerCase(ambiguousSend),
+    settleMs: reader.integer('SETTLE_MS', 120_000, 0, 3_600_000),
+    duplicateWindowS: reader.integer('DUPLICATE_WINDOW_S', 0, 0, 30 * 86_400),
+  };
 }
 
 function readLog(reader: VariableReader): LogConfig {

@@ -12,9 +12,11 @@ export const refusals = {
   forbidden: 403,
   'not found': 404,
   'method not allowed': 405,
+  conflict: 409,
   'too large': 413,
   'unsupported media type': 415,
   'refused by Twilio': 422,
+  'key of another request': 422,
   unavailable: 503,
 } as const;
 

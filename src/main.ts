@@ -5,7 +5,7 @@ import { CannotStart } from './errors.ts';
 import { openLog } from './log.ts';
 
 /** G8 allows 20 s; orchestrators kill after 30. */
-const STOP_WITHIN_MS = 18_000;
+const STOP_WITHIN_MS = 19_000;
 
 /** Start: environment → config → service → listening. SIGTERM or Ctrl-C: finish what is in flight, stop, exit 0. */
 export async function main(): Promise<void> {
@@ -21,9 +21,11 @@ export async function main(): Promise<void> {
     const service = await startService(config, { log });
     log.info({ baseUrl: service.baseUrl, environment: config.environment, twilio: config.twilio.server }, 'listening');
     if (config.environment === 'DEVELOPMENT') process.stdout.write(welcome(service, config));
-    await stopping;
-    log.info('stopping');
-    const stopped = await within(STOP_WITHIN_MS, service.stop());
+    const signal = await stopping;
+    log.info({ signal }, 'stopping');
+    // Who presses Ctrl-C has no load balancer that must notice first.
+    const afterMs = signal === 'SIGTERM' ? config.shutdownDelayMs : 0;
+    const stopped = await within(STOP_WITHIN_MS, service.stop({ afterMs }));
     process.exit(stopped === 'too late' ? 1 : 0);
   } catch (error) {
     if (!(error instanceof CannotStart)) throw error;
@@ -33,10 +35,10 @@ export async function main(): Promise<void> {
 }
 
 /** Resolves at the first signal and swallows the others: npm passes a Ctrl-C on that the terminal has sent already. */
-function stopSignal(): Promise<void> {
+function stopSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    process.on('SIGTERM', () => resolve());
-    process.on('SIGINT', () => resolve());
+    process.on('SIGTERM', resolve);
+    process.on('SIGINT', resolve);
   });
 }
 

@@ -34,9 +34,31 @@ export function makeMetrics(pool: () => { total: number; idle: number; waiting: 
       labelNames: ['outcome'],
       registers,
     }),
+    refusals: new Counter({
+      name: 'sms_twilio_refusals_total',
+      help: 'Attempts that Twilio refused, by class: account and configuration need somebody, for good, later',
+      labelNames: ['class'],
+      registers,
+    }),
+    looks: new Counter({
+      name: 'sms_log_looks_total',
+      help: "Looks in Twilio's log for a message whose fate is unknown, by what they came to",
+      labelNames: ['look'],
+      registers,
+    }),
+    duplicateHandovers: new Counter({
+      name: 'sms_duplicate_handover_total',
+      help: 'Second SIDs that were proved for a message that has one: the patient may have got it twice',
+      registers,
+    }),
+    expired: new Counter({
+      name: 'sms_expired_total',
+      help: 'Messages that could not be sent in time and never will be',
+      registers,
+    }),
     callbacks: new Counter({
       name: 'sms_callbacks_total',
-      help: 'Status callbacks by result: applied, no change, kept (unknown SID), refused (bad signature), invalid',
+      help: 'Status callbacks by result: applied, no change, kept (unknown SID), duplicate (a second SID), refused (bad signature), invalid',
       labelNames: ['result'],
       registers,
     }),

@@ -1,10 +1,7 @@
 import pg from 'pg';
-import { systemClock } from '../clock.ts';
 
 /** A pooled connection inside a transaction. Every write takes one, so none can slip out of its transaction. */
 export type Tx = {
-  /** One moment for every row that this transaction writes. */
-  readonly now: Date;
   query<Row extends pg.QueryResultRow>(statement: Statement): Promise<Result<Row>>;
 };
 
@@ -13,6 +10,7 @@ export type Statement = { readonly name?: string; readonly text: string; readonl
 type Result<Row> = { readonly rows: Row[]; readonly rowCount: number };
 
 export type Db = {
+  /** One statement, in a transaction of its own: committed when it answers. */
   query<Row extends pg.QueryResultRow>(statement: Statement): Promise<Result<Row>>;
   /** Commits when `work` returns, rolls back when it throws. Nothing that waits for another service may run inside. */
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
@@ -27,8 +25,13 @@ const STATEMENT_TIMEOUT_MS = 10_000;
 const QUERY_TIMEOUT_MS = 11_000;
 const TRANSACTION_TIMEOUT_MS = 3_000;
 
-export function openDb(options: { url: string; poolSize: number; clock?: { now(): Date } }): Db {
-  const clock = options.clock ?? systemClock;
+/**
+ * The database's clock in SQL: UTC, in milliseconds as everything that leaves this service, one moment for all that a
+ * transaction writes. Replicas' own clocks differ, so no time that they compare comes from them.
+ */
+export const utcNow = "date_trunc('milliseconds', now() AT TIME ZONE 'utc')";
+
+export function openDb(options: { url: string; poolSize: number }): Db {
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.poolSize,
@@ -46,30 +49,26 @@ export function openDb(options: { url: string; poolSize: number; clock?: { now()
   pool.on('error', () => {});
 
   return {
-    query: (statement) => run(pool, statement),
-    transaction: async (work) => inTransaction(await pool.connect().catch(refuse), clock.now(), work),
+    query: async <Row extends pg.QueryResultRow>(statement: Statement) =>
+      withClient(await pool.connect().catch(refuse), (client) => run<Row>(client, statement)),
+    transaction: async (work) =>
+      withClient(await pool.connect().catch(refuse), (client) => inTransaction(client, work)),
     pool: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close: () => pool.end(),
   };
 }
 
-async function inTransaction<T>(client: pg.PoolClient, now: Date, work: (tx: Tx) => Promise<T>): Promise<T> {
+/** Pool.query would throw the connection away after every error; this keeps those on which PostgreSQL merely said no. */
+async function withClient<T>(client: pg.PoolClient, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   let broken: Error | undefined;
   const onError = (error: Error) => {
     broken = error;
   };
-  const query = <Row extends pg.QueryResultRow>(statement: Statement) =>
-    run<Row>(client, { ...statement, query_timeout: TRANSACTION_TIMEOUT_MS });
   client.on('error', onError);
   try {
-    await query({ text: 'BEGIN' });
-    const result = await work({ now, query });
-    await query({ text: 'COMMIT' });
-    return result;
+    return await work(client);
   } catch (error) {
-    // A connection that does not answer would keep the ROLLBACK waiting as well; dropped, it rolls back by itself.
     if (error instanceof DatabaseUnavailable && error.isConnection) broken = error;
-    else await query({ text: 'ROLLBACK' }).catch(onError);
     throw error;
   } finally {
     client.off('error', onError);
@@ -77,12 +76,36 @@ async function inTransaction<T>(client: pg.PoolClient, now: Date, work: (tx: Tx)
   }
 }
 
+async function inTransaction<T>(client: pg.PoolClient, work: (tx: Tx) => Promise<T>): Promise<T> {
+  const query = <Row extends pg.QueryResultRow>(statement: Statement) =>
+    run<Row>(client, { ...statement, query_timeout: TRANSACTION_TIMEOUT_MS });
+  let isCommitting = false;
+  try {
+    await query({ text: 'BEGIN' });
+    const result = await work({ query });
+    isCommitting = true;
+    await query({ text: 'COMMIT' });
+    return result;
+  } catch (error) {
+    // A connection that does not answer would keep the ROLLBACK waiting as well; dropped, it rolls back by itself.
+    const isBroken = error instanceof DatabaseUnavailable && error.isConnection;
+    const failure = isBroken
+      ? error
+      : await query({ text: 'ROLLBACK' }).then(
+          () => error,
+          (broken: unknown) => broken,
+        );
+    if (failure instanceof DatabaseUnavailable && !isCommitting) failure.mayBeCommitted = false;
+    throw failure;
+  }
+}
+
 async function run<Row extends pg.QueryResultRow>(
-  target: pg.Pool | pg.PoolClient,
+  client: pg.PoolClient,
   statement: Statement & { readonly query_timeout?: number },
 ): Promise<Result<Row>> {
   const values = statement.values?.map((value) => (value instanceof Date ? utcTimestamp(value) : value)) ?? [];
-  const result = await target.query<Row>({ ...statement, values }).catch(refuse);
+  const result = await client.query<Row>({ ...statement, values }).catch(refuseBroken);
   return { rows: result.rows, rowCount: result.rowCount ?? 0 };
 }
 
@@ -103,6 +126,8 @@ export class DatabaseUnavailable extends Error {
   override name = 'DatabaseUnavailable';
   /** The connection failed, rather than PostgreSQL answering that it cannot. */
   readonly isConnection: boolean;
+  /** It broke while PostgreSQL was at work: what was asked may stand all the same, now or a little later. */
+  mayBeCommitted = false;
 
   constructor(cause: unknown) {
     super('the database is unavailable', { cause });
@@ -118,7 +143,18 @@ function refuse(error: unknown): never {
   throw error instanceof TypeError || error instanceof RangeError ? error : new DatabaseUnavailable(error);
 }
 
-/** https://www.postgresql.org/docs/current/errcodes-appendix.html */
-export function isUniqueViolation(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === '23505';
+/** After the statement left, only an error of PostgreSQL's own, other than that of its ending (57P), proves that it failed. */
+function refuseBroken(error: unknown): never {
+  try {
+    return refuse(error);
+  } catch (refused) {
+    const isProof = error instanceof pg.DatabaseError && !error.code?.startsWith('57P');
+    if (refused instanceof DatabaseUnavailable) refused.mayBeCommitted = !isProof;
+    throw refused;
+  }
+}
+
+/** The unique constraint or index that refused a row, or null: https://www.postgresql.org/docs/current/errcodes-appendix.html */
+export function violatedUniqueness(error: unknown): string | null {
+  return error instanceof pg.DatabaseError && error.code === '23505' ? (error.constraint ?? '') : null;
 }

@@ -16,6 +16,7 @@ export type CallbackDeps = {
   readonly accountSid: string | null;
   /** Under TWILIO_DISABLED the redaction always comes before the acknowledgement. */
   readonly isQuiet: boolean;
+  readonly onDuplicate: (uuid: string, twilioSid: string) => void;
   readonly countCallback: (result: Received['result'] | 'refused' | 'invalid') => void;
 };
 
@@ -58,8 +59,9 @@ export async function callbackRoute(app: HttpApp, deps: CallbackDeps): Promise<v
         deps.countCallback('invalid');
         throw new Refusal('bad request', 'MessageSid and MessageStatus must be there, with up to 250 characters each.');
       }
-      const { result, finished } = await deps.receive(callback, readClaim(rawQuery));
+      const { result, duplicateOf, finished } = await deps.receive(callback, readClaim(rawQuery));
       deps.countCallback(result);
+      if (duplicateOf !== null) deps.onDuplicate(duplicateOf, callback.twilioSid);
       request.log.info({ twilioSid: callback.twilioSid, status: callback.messageStatus, result }, 'callback');
       await redactSoon(deps, finished);
       return reply.code(204).send(null);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MAX_CONTENT_LENGTH, type Message } from '../message/message.ts';
+import { MAX_CONTENT_LENGTH, type Message, type Tenant } from '../message/message.ts';
 import { statuses } from '../message/status.ts';
 import { problem } from './problem.ts';
 
@@ -21,6 +21,23 @@ function text(max: number, noText = 'must be a text') {
 
 const requiredText = (max: number) => text(max).min(1, 'must not be empty');
 
+const instant = z
+  .string('is missing or came twice')
+  // A plus sign that was not encoded arrives as a space.
+  .transform((value) => value.replace(/ (\d\d:?\d\d)$/, '+$1'))
+  .refine(isInstant, 'must be a date and time with a zone, for example 2026-11-23T00:00:00.000Z');
+
+/** RFC 3339, with zones up to 15:59 from UTC: PostgreSQL knows no others. */
+function isInstant(value: string): boolean {
+  const match = /^(\d{4}-\d\d-\d\d)T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-](0\d|1[0-5]):?[0-5]\d)$/.exec(
+    value,
+  );
+  const day = match?.[1];
+  if (day === undefined || day.startsWith('0000')) return false;
+  const parsed = new Date(`${day}T00:00:00Z`);
+  return !Number.isNaN(parsed.getTime()) && parsed.toISOString().startsWith(day);
+}
+
 /** Longer than any number, name or code; short enough for an index. */
 const MAX_WORD = 250;
 const ignored = z.unknown().optional().meta({ deprecated: true, description: 'Taken from old clients and ignored' });
@@ -33,6 +50,11 @@ export const messageRequest = z
       content: requiredText(MAX_CONTENT_LENGTH).describe('The text'),
       error_code: text(MAX_WORD).nullish().meta({ deprecated: true, description: 'Kept until Twilio gives its own' }),
       error_message: text(2000).nullish().meta({ deprecated: true, description: 'Kept until Twilio gives its own' }),
+      valid_until: instant.nullish().meta({
+        format: 'date-time',
+        description:
+          'After this moment it is not sent any more, and becomes `error`. In the future, at most a year away',
+      }),
       status: ignored,
       twilio_sid: ignored,
       date_sent: ignored,
@@ -72,6 +94,7 @@ export const message = z
     error_message: z.string().optional(),
     deleted: timestamp.optional(),
     redacted: timestamp.optional().describe("When Twilio's copy of the text was emptied"),
+    valid_until: timestamp.optional().describe('As asked for: after it nothing is sent'),
   })
   .meta({
     id: 'Message',
@@ -94,6 +117,46 @@ export const message = z
     ],
   });
 
+export const event = z
+  .object({
+    at: timestamp,
+    what: z.string().describe('The kind of event'),
+    actor: z.string().describe('caller, service, twilio or operator'),
+    summary: z.string().describe('In plain words'),
+    attempt: z.int().optional().describe('Of handing it to Twilio'),
+    status_before: z.string().optional(),
+    status_after: z.string().optional(),
+    twilio_sid: z.string().optional(),
+    http_status: z.int().optional().describe("Of Twilio's answer"),
+    error_code: z.string().optional().describe("Twilio's code"),
+    parameters: z
+      .record(z.string(), z.string())
+      .optional()
+      .describe('Of a callback: what Twilio sent, but text and numbers'),
+  })
+  .meta({
+    id: 'Event',
+    description: 'Something that happened to a message',
+    examples: [
+      {
+        at: '2026-11-23T15:20:45.616Z',
+        what: 'attempt ended',
+        actor: 'service',
+        summary: 'Attempt 1: Twilio took it, as queued.',
+        attempt: 1,
+        twilio_sid: 'SM0123456789abcdef0123456789abcdef',
+        http_status: 201,
+      },
+    ],
+  });
+
+export const settleRequest = z
+  .strictObject(
+    { outcome: z.enum(['sent', 'not-sent'], 'must be sent or not-sent') },
+    { error: (issue) => (issue.code === 'invalid_type' ? 'a JSON object is expected' : undefined) },
+  )
+  .meta({ id: 'SettleRequest', examples: [{ outcome: 'not-sent' }] });
+
 /** Keys in the order of the alphabet, those without a value left out, as the Python service wrote them. */
 export function toWire(row: Message): z.infer<typeof message> {
   return {
@@ -114,6 +177,7 @@ export function toWire(row: Message): z.infer<typeof message> {
     trustomer_code: row.trustomer_code,
     ...(row.twilio_sid !== null && { twilio_sid: row.twilio_sid }),
     uuid: row.uuid,
+    ...(row.valid_until !== null && { valid_until: row.valid_until.toISOString() }),
   };
 }
 
@@ -141,6 +205,31 @@ export const tenantHeaders = z.looseObject({
   'x-product': tenantWord.describe('The product, for example GDM'),
 });
 
+/** Read by send-headers.ts, which needs to know whether they came twice. */
+export const sendHeaders = tenantHeaders.extend({
+  'idempotency-key': z
+    .unknown()
+    .optional()
+    .meta({
+      type: 'string',
+      description:
+        'One key, one message: 1 to 255 printable ASCII characters. The same request again within 72 hours is answered with the same message',
+      examples: ['appointment-4711-reminder'],
+    }),
+  prefer: z
+    .unknown()
+    .optional()
+    .meta({
+      type: 'string',
+      description: '`respond-async`: answer 202 as soon as the message is recorded, send it afterwards',
+      examples: ['respond-async'],
+    }),
+});
+
+export function tenantOf(headers: z.output<typeof tenantHeaders>): Tenant {
+  return { trustomerCode: headers['x-trustomer'], productName: headers['x-product'] };
+}
+
 const MAX_LIMIT = 2_147_483_647;
 
 export const listQuery = z.strictObject({
@@ -154,29 +243,12 @@ export const listQuery = z.strictObject({
     .meta({ description: '0 or left out: no limit' }),
 });
 
-const instant = z
-  .string('is missing or came twice')
-  // A plus sign that was not encoded arrives as a space.
-  .transform((value) => value.replace(/ (\d\d:?\d\d)$/, '+$1'))
-  .refine(isInstant, 'must be a date and time with a zone, for example 2026-11-23T00:00:00.000Z');
-
 export const countsQuery = z.strictObject({
   start_date: instant.meta({ format: 'date-time', description: 'From here on, itself included' }),
   end_date: instant.meta({ format: 'date-time', description: 'Up to here, itself included' }),
   trustomer_code: tenantWord.optional().describe('Only this trust'),
   product_name: tenantWord.optional().describe('Only this product'),
 });
-
-/** RFC 3339, with zones up to 15:59 from UTC: PostgreSQL knows no others. */
-function isInstant(value: string): boolean {
-  const match = /^(\d{4}-\d\d-\d\d)T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-](0\d|1[0-5]):?[0-5]\d)$/.exec(
-    value,
-  );
-  const day = match?.[1];
-  if (day === undefined || day.startsWith('0000')) return false;
-  const parsed = new Date(`${day}T00:00:00Z`);
-  return !Number.isNaN(parsed.getTime()) && parsed.toISOString().startsWith(day);
-}
 
 export const counts = z
   .object({
@@ -208,9 +280,10 @@ const problemMeanings: Readonly<Record<number, string>> = {
   400: 'The request is wrong: change it. Nothing was recorded or sent',
   403: 'Not yours, or not signed by Twilio. Nothing was changed',
   404: 'There is no such message',
+  409: 'Not now, or not any more: the answer says why. Nothing was sent by this request',
   413: 'The body is larger than 64 KiB',
   415: 'The Content-Type is not taken here',
-  422: 'Twilio refused this message for good: it was not and will not be sent',
+  422: 'Twilio refused this message for good: it was not and will not be sent. Or the Idempotency-Key stands for another request',
   503: 'PostgreSQL or Twilio cannot be reached. What was asked was not and will not be done: ask again after `Retry-After` seconds',
 };
 

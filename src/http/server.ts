@@ -12,15 +12,17 @@ import { closePromptly } from './closing.ts';
 import { countsRoute } from './counts.ts';
 import { tagAnswers } from './etag.ts';
 import { type HealthDeps, healthRoutes } from './health.ts';
-import { type MessagesDeps, messageRoutes } from './messages.ts';
+import { messageHistoryRoutes } from './message-history.ts';
+import { messageRoutes } from './messages.ts';
 import { describeApi } from './openapi.ts';
 import { answerError, answerRefusal, problemOf } from './problem.ts';
+import { type SendMessageDeps, sendMessageRoute } from './send-message.ts';
 
 export type ServerDeps = {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly isProduction: boolean;
-  readonly messages: MessagesDeps;
+  readonly sendMessage: SendMessageDeps;
   readonly callbacks: CallbackDeps;
   readonly bulkUpdate: () => Promise<void>;
   readonly health: HealthDeps;
@@ -40,10 +42,13 @@ export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
   await tagAnswers(app);
   await describeApi(app, { version: deps.health.version.version, isProduction: deps.isProduction });
 
-  messageRoutes(app, deps.messages);
+  const { db, clock } = deps.sendMessage;
+  sendMessageRoute(app, deps.sendMessage);
+  messageRoutes(app, db);
+  messageHistoryRoutes(app, db);
   await app.register((scope: HttpApp) => callbackRoute(scope, deps.callbacks));
   await app.register((scope: HttpApp) => bulkUpdateRoute(scope, deps.bulkUpdate));
-  countsRoute(app, { db: deps.messages.db, clock: deps.messages.clock });
+  countsRoute(app, { db, clock });
   healthRoutes(app, deps.health);
   refuseOtherMethods();
   return app;

@@ -1,26 +1,44 @@
-import type { Tx } from '../db/db.ts';
+import { utcNow } from '../db/db.ts';
+import type { CreateOutcome } from '../twilio/outcome.ts';
 
-/** How an attempt to hand a message to Twilio ended. Without an outcome it is under way, or its process died. */
-export type Outcome = 'accepted' | 'refused' | 'not processed' | 'unknown';
+/**
+ * How an attempt to hand a message to Twilio ended. Without an outcome it is under way, or its process died.
+ * `absent`: it was unknown, and two complete looks at Twilio's log after the settle time showed nothing (G3).
+ */
+export type Outcome = 'accepted' | 'refused' | 'not processed' | 'unknown' | 'absent';
 
-/** The licence to call Twilio once: committed before the socket opens (G1, G3). */
-export async function insertAttempt(tx: Tx, attempt: { uuid: string; n: number; deadline: Date }): Promise<void> {
-  await tx.query({
-    name: 'insert-attempt',
-    text: 'INSERT INTO attempt (message_uuid, n, started, deadline) VALUES ($1, $2, $3, $4)',
-    values: [attempt.uuid, attempt.n, tx.now, attempt.deadline],
-  });
+/** What an attempt's row says of an outcome. */
+export type Closing = {
+  readonly outcome: Outcome;
+  readonly httpStatus: number | null;
+  readonly errorCode: string | null;
+  readonly reason: string | null;
+};
+
+export function closingOf(outcome: Exclude<CreateOutcome, { kind: 'accepted' }>): Closing {
+  return {
+    outcome: outcome.kind,
+    httpStatus: 'httpStatus' in outcome ? outcome.httpStatus : null,
+    errorCode: 'code' in outcome ? outcome.code : null,
+    reason: 'reason' in outcome ? outcome.reason : null,
+  };
 }
 
-export async function closeAttempt(
-  tx: Tx,
-  attempt: { uuid: string; n: number; outcome: Outcome; httpStatus: number | null; errorCode: string | null },
-): Promise<void> {
-  await tx.query({
-    name: 'close-attempt',
-    text: `
-      UPDATE attempt SET closed = $3, outcome = $4, http_status = $5, error_code = $6
-      WHERE message_uuid = $1 AND n = $2 AND closed IS NULL`,
-    values: [attempt.uuid, attempt.n, tx.now, attempt.outcome, attempt.httpStatus, attempt.errorCode],
-  });
+/** The licence to call Twilio once: inserting it is the only way to get one (G3). `from` names a CTE with uuid, n, started, deadline. */
+export function licenceFrom(from: string): string {
+  return `INSERT INTO attempt (message_uuid, n, started, deadline) SELECT uuid, n, started, deadline FROM ${from}`;
+}
+
+/** Only an open attempt is closed: what a callback has proved meanwhile stays. */
+export function closeAttempt(p: {
+  uuid: string;
+  n: string;
+  outcome: string;
+  httpStatus: string;
+  errorCode: string;
+  reason: string;
+}): string {
+  return `UPDATE attempt SET closed = ${utcNow}, outcome = ${p.outcome}, http_status = ${p.httpStatus},
+            error_code = ${p.errorCode}, reason = ${p.reason}
+          WHERE message_uuid = ${p.uuid} AND n = ${p.n} AND closed IS NULL`;
 }

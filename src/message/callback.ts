@@ -1,10 +1,16 @@
 import type { Db } from '../db/db.ts';
-import { type Callback, type Claim, claimCallbacks, insertCallback, listJoinable } from './callbacks.ts';
+import { type Callback, type Claim, claimCallbacks, listJoinable, recordCallback } from './callbacks.ts';
 import { evidenceOfCallback } from './evidence.ts';
-import { type AtTwilio, findByCallback, finishedAmong, recordEvidence } from './messages.ts';
+import type { AtTwilio } from './messages.ts';
+import { recordEvidence } from './outcomes.ts';
 
 /** What became of a callback; `finished` are the messages whose text Twilio should empty now. */
-export type Received = { readonly result: 'applied' | 'no change' | 'kept'; readonly finished: readonly AtTwilio[] };
+export type Received = {
+  readonly result: 'applied' | 'no change' | 'kept' | 'duplicate';
+  /** The message that Twilio was proved just now to have twice (G4). */
+  readonly duplicateOf: string | null;
+  readonly finished: readonly AtTwilio[];
+};
 
 /**
  * A callback whose signature is good: kept, joined to its message, believed if it moves the status forward. All of it is
@@ -12,15 +18,9 @@ export type Received = { readonly result: 'applied' | 'no change' | 'kept'; read
  * before the answer to the create has. A SID that nobody knows yet is kept until its message turns up.
  */
 export async function receiveCallback(db: Db, callback: Callback, claim: Claim | null): Promise<Received> {
-  return db.transaction(async (tx) => {
-    const uuids = await findByCallback(tx, callback.twilioSid, claim?.uuid ?? null);
-    const [first = null] = uuids;
-    await insertCallback(tx, callback, first, claim);
-    if (first === null) return { result: 'kept', finished: [] };
-    let isChanged = false;
-    for (const uuid of uuids) isChanged = (await recordEvidence(tx, uuid, evidenceOfCallback(callback))) || isChanged;
-    return { result: isChanged ? 'applied' : 'no change', finished: await finishedAmong(tx, uuids) };
-  });
+  const { meant, changed, duplicateOf, finished } = await recordCallback(db, callback, claim);
+  const known = changed > 0 ? 'applied' : 'no change';
+  return { result: duplicateOf !== null ? 'duplicate' : meant > 0 ? known : 'kept', duplicateOf, finished };
 }
 
 const JOIN_BATCH = 500;
@@ -31,7 +31,7 @@ export async function joinKeptCallbacks(db: Db): Promise<number> {
   for (const { uuid, twilioSid } of joinable) {
     await db.transaction(async (tx) => {
       for (const callback of await claimCallbacks(tx, uuid, twilioSid)) {
-        await recordEvidence(tx, uuid, evidenceOfCallback(callback));
+        await recordEvidence(tx, uuid, evidenceOfCallback(callback), null);
       }
     });
   }

@@ -1,4 +1,7 @@
-import type { Db, Tx } from '../db/db.ts';
+import { type Db, type Tx, utcNow } from '../db/db.ts';
+import { evidenceOfCallback, evidenceValues } from './evidence.ts';
+import { evidenceGuard, evidenceSets, oldColumns, terminal } from './forward-only.ts';
+import type { AtTwilio } from './messages.ts';
 
 /** A callback as it came, kept for good. `parameters` holds all that Twilio sent but text and numbers. */
 export type Callback = {
@@ -12,29 +15,71 @@ export type Callback = {
 /** The message and attempt that a callback says it is about, by the query of its URL. */
 export type Claim = { readonly uuid: string; readonly attempt: number | null };
 
-export async function insertCallback(
-  tx: Tx,
-  callback: Callback,
-  messageUuid: string | null,
-  claim: Claim | null,
-): Promise<void> {
-  await tx.query({
-    name: 'insert-callback',
-    text: `
-      INSERT INTO callback (received, message_uuid, twilio_sid, message_status, error_code, parameters,
-                            claimed_uuid, claimed_attempt)
-      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+/** What a callback did; `finished` are the messages whose text Twilio should empty now. */
+export type Recorded = {
+  /** Messages of its SID, or the one that it told its SID. 0: nobody knows it yet, it is kept. */
+  readonly meant: number;
+  readonly changed: number;
+  /** 1: it proved a second SID for a message that has one (G4), for the first time. */
+  readonly duplicates: number;
+  readonly duplicateOf: string | null;
+  readonly finished: readonly AtTwilio[];
+};
+
+/**
+ * The whole intake in one statement, hence one snapshot, one round trip and one commit (G6). The callback is about the
+ * messages of its SID (several where the Python service recorded a SID twice); else about the one whose id its URL carries,
+ * which learns its SID if it has none, and is proved to have been handed over twice if it has another (G4).
+ * The rows are locked first: a create answer that is being recorded meanwhile is waited for and seen.
+ */
+const recordCallbackSql = `
+  WITH old AS (
+    SELECT ${oldColumns}, (twilio_sid = $1) IS TRUE AS is_known FROM message
+    WHERE twilio_sid = $1 OR uuid = $8 ORDER BY uuid FOR UPDATE
+  ), meant AS (
+    SELECT * FROM old WHERE is_known OR (twilio_sid IS NULL AND NOT EXISTS (SELECT FROM old WHERE is_known))
+  ), changed AS (
+    UPDATE message m SET ${evidenceSets} FROM meant old WHERE m.uuid = old.uuid AND ${evidenceGuard}
+    RETURNING m.uuid, m.status, old.status AS status_before, old.twilio_sid IS NULL AS is_adopted
+  ), proved AS (
+    UPDATE attempt SET closed = coalesce(closed, ${utcNow}), outcome = 'accepted', twilio_sid = $1
+    FROM changed WHERE changed.is_adopted AND attempt.message_uuid = changed.uuid AND attempt.n = $9
+  ), second AS (
+    INSERT INTO duplicate_handover (twilio_sid, message_uuid, attempt, detected)
+    SELECT $1, uuid, $9, ${utcNow} FROM old
+    WHERE uuid = $8 AND twilio_sid <> $1 AND NOT EXISTS (SELECT FROM old WHERE is_known)
+    ON CONFLICT DO NOTHING RETURNING message_uuid
+  ), kept AS (
+    INSERT INTO callback (received, message_uuid, twilio_sid, message_status, error_code, parameters,
+                          claimed_uuid, claimed_attempt, status_before, status_after)
+    SELECT ${utcNow}, coalesce((SELECT min(uuid) FROM meant), (SELECT uuid FROM old WHERE uuid = $8 AND NOT is_known)), $1, $10,
+           $3, $11, $8, $9, (SELECT status FROM meant ORDER BY uuid LIMIT 1),
+           coalesce((SELECT status FROM changed ORDER BY uuid LIMIT 1), (SELECT status FROM meant ORDER BY uuid LIMIT 1))
+  )
+  SELECT (SELECT count(*) FROM meant)::int AS meant, (SELECT count(*) FROM changed)::int AS changed,
+         (SELECT count(*) FROM second)::int AS duplicates, (SELECT message_uuid FROM second) AS "duplicateOf",
+         (SELECT coalesce(json_agg(json_build_object('uuid', meant.uuid, 'twilioSid', $1::varchar)), '[]')
+          FROM meant LEFT JOIN changed ON changed.uuid = meant.uuid
+          WHERE meant.redacted IS NULL AND coalesce(changed.status, meant.status) ${terminal}
+            AND NOT EXISTS (SELECT FROM message twin WHERE twin.text_hash = meant.text_hash AND twin.unresolved
+                            AND twin.uuid <> meant.uuid)
+         ) AS finished`;
+
+export async function recordCallback(db: Db, callback: Callback, claim: Claim | null): Promise<Recorded> {
+  const { rows } = await db.query<Recorded>({
+    name: 'record-callback',
+    text: recordCallbackSql,
     values: [
-      tx.now,
-      messageUuid,
-      callback.twilioSid,
-      callback.messageStatus,
-      callback.errorCode,
-      JSON.stringify(callback.parameters),
+      ...evidenceValues(evidenceOfCallback(callback)),
       claim?.uuid ?? null,
       claim?.attempt ?? null,
+      callback.messageStatus,
+      JSON.stringify(callback.parameters),
     ],
   });
+  const [recorded] = rows;
+  if (recorded === undefined) throw new Error('the statement returned no row');
+  return recorded;
 }
 
 /** Joins the callbacks that came before anyone knew their SID to its message, and returns them in the order they came. */
@@ -54,8 +99,8 @@ export async function claimCallbacks(tx: Tx, messageUuid: string, twilioSid: str
 }
 
 /** Kept callbacks whose message has turned up since. */
-export async function listJoinable(db: Db, limit: number): Promise<{ uuid: string; twilioSid: string }[]> {
-  const { rows } = await db.query<{ uuid: string; twilioSid: string }>({
+export async function listJoinable(db: Db, limit: number): Promise<AtTwilio[]> {
+  const { rows } = await db.query<AtTwilio>({
     text: `
       SELECT DISTINCT message.uuid, message.twilio_sid AS "twilioSid"
       FROM callback JOIN message ON message.twilio_sid = callback.twilio_sid

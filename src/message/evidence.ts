@@ -1,10 +1,11 @@
 import { meaningOf } from '../twilio/error-codes.ts';
 import type { TwilioMessage } from '../twilio/outcome.ts';
 import type { Callback } from './callbacks.ts';
+import { asStatus } from './status.ts';
 
-/** What Twilio said about a message, in its answer to a create, in a callback, or when asked. */
+/** What Twilio said about a message: in its answer to a create, in a callback, in its log, or when asked for this one. */
 export type Evidence = {
-  readonly source: 'answer' | 'callback' | 'fetch';
+  readonly source: 'answer' | 'callback' | 'list' | 'fetch';
   readonly twilioSid: string;
   /** Twilio's word; one that we do not know changes no status. */
   readonly status: string;
@@ -16,7 +17,7 @@ export type Evidence = {
   readonly isPlaceholder: boolean;
 };
 
-export function evidenceOf(message: TwilioMessage, source: 'answer' | 'fetch', isQuiet: boolean): Evidence {
+export function evidenceOf(message: TwilioMessage, source: 'answer' | 'list' | 'fetch', isQuiet: boolean): Evidence {
   return {
     source,
     twilioSid: message.sid,
@@ -38,4 +39,17 @@ export function evidenceOfCallback(callback: Callback): Evidence {
     dateSent: null,
     isPlaceholder: false,
   };
+}
+
+/** The first seven parameters of every statement that carries evidence: see forward-only.ts. */
+export function evidenceValues(evidence: Evidence): unknown[] {
+  return [
+    evidence.twilioSid,
+    asStatus(evidence.status),
+    evidence.errorCode,
+    evidence.errorMessage,
+    evidence.dateSent,
+    evidence.isPlaceholder,
+    evidence.source,
+  ];
 }

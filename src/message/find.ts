@@ -14,7 +14,7 @@ export async function deleteMessage(
   uuid: string,
   tenant: Tenant,
 ): Promise<Message | 'not found' | 'of another tenant'> {
-  const deleted = await db.transaction((tx) => markDeleted(tx, uuid, tenant));
+  const deleted = await markDeleted(db, uuid, tenant);
   if (deleted !== null) return deleted;
   const message = await findMessage(db, uuid);
   return message !== null && !belongsTo(message, tenant) ? 'of another tenant' : 'not found';

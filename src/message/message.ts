@@ -22,6 +22,12 @@ export type Message = {
   readonly deleted: Date | null;
   /** When Twilio's copy of the text was emptied. */
   readonly redacted: Date | null;
+  /** What went, or goes, to Twilio; null on rows of others. */
+  readonly receiver_e164: string | null;
+  /** After this moment nothing is sent. */
+  readonly valid_until: Date | null;
+  /** How many licences to call Twilio were given out. */
+  readonly attempts: number;
 };
 
 /** On whose behalf a message is sent: trust and product, both in lower case. */
@@ -31,7 +37,10 @@ export type Tenant = { readonly trustomerCode: string; readonly productName: str
 export type MessageRequest = {
   readonly sender: string;
   readonly receiver: string;
+  /** The receiver in E.164. */
+  readonly to: string;
   readonly content: string;
+  readonly validUntil: Date | null;
   readonly errorCode: string | null;
   readonly errorMessage: string | null;
 };

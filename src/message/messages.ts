@@ -1,138 +1,173 @@
-import type { Db, Statement, Tx } from '../db/db.ts';
-import { isUniqueViolation } from '../db/db.ts';
-import type { Evidence } from './evidence.ts';
+import { type Db, type Tx, utcNow, violatedUniqueness } from '../db/db.ts';
+import { licenceFrom } from './attempts.ts';
+import { terminal } from './forward-only.ts';
 import { type Message, type MessageRequest, type Tenant, UNKNOWN_AUTHOR } from './message.ts';
-import { asStatus, rankInSql, terminalStatuses } from './status.ts';
 
-const columns = `uuid, created, created_by_ AS created_by, modified, modified_by_ AS modified_by, sender, receiver, content,
-  status, twilio_sid, date_sent, trustomer_code, product_name, error_code, error_message, deleted, redacted`;
-
-const terminal = `status IN (${terminalStatuses.map((status) => `'${status}'`).join(', ')})`;
+/** What callers see of a row, and what sending needs. */
+export const columns = `uuid, created, created_by_ AS created_by, modified, modified_by_ AS modified_by, sender, receiver, content,
+  status, twilio_sid, date_sent, trustomer_code, product_name, error_code, error_message, deleted, redacted,
+  receiver_e164, valid_until, attempts`;
 
 /** A message that is due at Twilio, without the text: to be looked up or emptied there. */
 export type AtTwilio = { readonly uuid: string; readonly twilioSid: string };
 
-/** G1: the row stands, with status `accepted`, before Twilio hears of it. */
-export async function insertMessage(
-  tx: Tx,
-  message: { uuid: string; tenant: Tenant; request: MessageRequest },
-): Promise<Message> {
-  const { tenant, request } = message;
-  const { rows } = await tx.query<Message>({
-    name: 'insert-message',
+/** What tx 1 records. */
+export type Order = {
+  readonly uuid: string;
+  readonly tenant: Tenant;
+  readonly request: MessageRequest;
+  /** Of sender, number and text: see message_unresolved_twin. */
+  readonly textHash: string;
+  readonly key: { readonly hash: string; readonly fingerprint: string } | null;
+  /** Now, with attempt 1, for which there is so much time; or later, by the claim loop. */
+  readonly send: { readonly withinMs: number; readonly settleMs: number } | 'later';
+};
+
+export type Inserted =
+  | { readonly kind: 'recorded'; readonly message: Message }
+  /** Twilio may or may not have an identical text: only one of them at a time may be in that state. */
+  | { readonly kind: 'twin' }
+  | { readonly kind: 'key taken' };
+
+/**
+ * Tx 1 (G1): the message with status `accepted`, the licence for attempt 1, and the key, all or nothing, in one statement.
+ * A message that is sent now counts as unresolved from here on, and is looked for at Twilio once its time and the settle
+ * time are over: whoever dies in between leaves everything that the resolver needs.
+ */
+export async function recordMessage(db: Db | Tx, order: Order): Promise<Inserted> {
+  const { tenant, request, send, key } = order;
+  const isNow = send !== 'later';
+  try {
+    const { rows } = await db.query<Message>({
+      name: 'record-message',
+      text: `
+        WITH recorded AS (
+          INSERT INTO message (uuid, created, created_by_, modified, modified_by_, sender, receiver, content, status,
+                               trustomer_code, product_name, error_code, error_message, receiver_e164, valid_until,
+                               text_hash, step, due, attempts, unresolved)
+          VALUES ($1, ${utcNow}, $2, ${utcNow}, $2, $3, $4, $5, 'accepted', $6, $7, $8, $9, $10, $11, $12,
+                  CASE WHEN $13::boolean THEN 'resolve' ELSE 'send' END,
+                  ${utcNow} + ($14::int + $15::int) * interval '1 ms',
+                  CASE WHEN $13 THEN 1 ELSE 0 END, $13)
+          RETURNING *
+        ), licence AS (
+          SELECT uuid, 1 AS n, created AS started, created + $14::int * interval '1 ms' AS deadline FROM recorded WHERE $13::boolean
+        ), licensed AS (
+          ${licenceFrom('licence')}
+        ), keyed AS (
+          INSERT INTO idempotency_key (key_hash, fingerprint, message_uuid, created)
+          SELECT $16, $17, uuid, created FROM recorded WHERE $16::varchar IS NOT NULL
+        )
+        SELECT ${columns} FROM recorded`,
+      values: [
+        order.uuid,
+        UNKNOWN_AUTHOR,
+        request.sender,
+        request.receiver,
+        request.content,
+        tenant.trustomerCode,
+        tenant.productName,
+        request.errorCode,
+        request.errorMessage,
+        request.to,
+        request.validUntil,
+        order.textHash,
+        isNow,
+        isNow ? send.withinMs : 0,
+        isNow ? send.settleMs : 0,
+        key?.hash ?? null,
+        key?.fingerprint ?? null,
+      ],
+    });
+    return { kind: 'recorded', message: only(rows) };
+  } catch (error) {
+    const violated = violatedUniqueness(error);
+    if (violated === 'message_unresolved_twin') return { kind: 'twin' };
+    if (violated === 'idempotency_key_pkey') return { kind: 'key taken' };
+    throw error;
+  }
+}
+
+/**
+ * Makes sure that a message whose recording broke off is never sent: a row that stands, or that is being committed at
+ * this moment, ends as `error`; one that is not there is recorded as ended, so that it cannot turn up later. False: too
+ * late, its life goes on.
+ */
+export async function voidMessage(tx: Tx, order: Order, reason: string): Promise<boolean> {
+  const { tenant, request } = order;
+  const { rowCount } = await tx.query({
     text: `
-      INSERT INTO message (uuid, created, created_by_, modified, modified_by_, sender, receiver, content, status,
-                           trustomer_code, product_name, error_code, error_message)
-      VALUES ($1, $2, $3, $2, $3, $4, $5, $6, 'accepted', $7, $8, $9, $10)
-      RETURNING ${columns}`,
+      INSERT INTO message AS m (uuid, created, created_by_, modified, modified_by_, sender, receiver, content, status,
+                                trustomer_code, product_name, error_message, receiver_e164, text_hash)
+      VALUES ($1, ${utcNow}, $2, ${utcNow}, $2, $3, $4, $5, 'error', $6, $7, $8, $9, $10)
+      ON CONFLICT (uuid) DO UPDATE SET status = 'error', error_code = NULL, error_message = $8, modified = ${utcNow},
+        step = NULL, due = NULL, unresolved = false, epoch = m.epoch + 1
+      WHERE m.twilio_sid IS NULL AND m.status = 'accepted' AND m.epoch = 0`,
     values: [
-      message.uuid,
-      tx.now,
+      order.uuid,
       UNKNOWN_AUTHOR,
       request.sender,
       request.receiver,
       request.content,
       tenant.trustomerCode,
       tenant.productName,
-      request.errorCode,
-      request.errorMessage,
+      reason,
+      request.to,
+      order.textHash,
     ],
   });
-  return only(rows);
+  // A statement of its own: it sees the key of a row that was committed while the first one waited for it.
+  await tx.query({
+    text: "DELETE FROM idempotency_key WHERE message_uuid IN (SELECT uuid FROM message WHERE uuid = $1 AND status = 'error')",
+    values: [order.uuid],
+  });
+  return rowCount === 1;
 }
 
-// G5: forward only, save that any signed callback replaces a `sent` that the quiet simulator made up.
-const movesForward = `(
-  (${rankInSql('$3::varchar')} > ${rankInSql('status')})
-  OR (placeholder AND status = 'sent' AND $8 AND $3::varchar IS NOT NULL)
-)`;
-// A code that comes later than its status (a doubled callback that says more) completes the row.
-const bringsCode = `($4::varchar IS NOT NULL AND ($3::varchar = status OR ${movesForward}) AND error_code IS DISTINCT FROM $4)`;
-// We said that Twilio does not have it; it does, so our reason goes.
-const provesUsWrong = `(status = 'error' AND ${movesForward})`;
-const bringsDate = '($6::varchar IS NOT NULL AND date_sent IS DISTINCT FROM $6)';
+/** Twilio's copy is empty, as its answer showed; also a second copy's. */
+export async function recordRedaction(db: Db, { uuid, twilioSid }: AtTwilio): Promise<boolean> {
+  const { rowCount } = await db.query({
+    name: 'record-redaction',
+    text: `
+      WITH emptied AS (
+        UPDATE message SET redacted = ${utcNow}, modified = ${utcNow}
+        WHERE uuid = $1 AND twilio_sid = $2 AND redacted IS NULL RETURNING uuid
+      ), second AS (
+        UPDATE duplicate_handover SET redacted = ${utcNow} WHERE twilio_sid = $2 AND redacted IS NULL
+        RETURNING message_uuid AS uuid
+      )
+      INSERT INTO event (message_uuid, at, kind, actor, details)
+      SELECT uuid, ${utcNow}, 'redacted', 'service', jsonb_build_object('twilio_sid', $2::varchar)
+      FROM (SELECT uuid FROM emptied UNION ALL SELECT uuid FROM second) both_copies`,
+    values: [uuid, twilioSid],
+  });
+  return rowCount > 0;
+}
 
 /**
- * The one statement by which Twilio's word reaches a message, whoever brings it: true when it changed the row. The status
- * only moves forward (G5), Twilio's error replaces what an old client sent along, the first SID stays.
- * A row of another SID is left alone. A SID that another of our rows holds is refused with `SidTaken`.
+ * Hides a message. One that waits to be sent, claimed by nobody and provably not at Twilio, is cancelled by it. A message of
+ * another tenant is left alone and so is one that is deleted already.
  */
-export async function recordEvidence(tx: Tx, uuid: string, evidence: Evidence): Promise<boolean> {
-  const statement: Statement = {
-    name: 'record-evidence',
-    text: `
-      UPDATE message SET
-        handed_over = CASE WHEN twilio_sid IS NULL THEN $9::timestamp ELSE handed_over END,
-        twilio_sid = $2,
-        error_message = CASE WHEN ${bringsCode} THEN $5 WHEN ${provesUsWrong} THEN NULL ELSE error_message END,
-        error_code = CASE WHEN ${bringsCode} THEN $4 WHEN ${provesUsWrong} THEN NULL ELSE error_code END,
-        placeholder = CASE WHEN ${movesForward} THEN $7 ELSE placeholder END,
-        status = CASE WHEN ${movesForward} THEN $3 ELSE status END,
-        date_sent = coalesce($6, date_sent),
-        modified = $9
-      WHERE uuid = $1 AND (twilio_sid IS NULL OR twilio_sid = $2)
-        AND (twilio_sid IS NULL OR ${movesForward} OR ${bringsCode} OR ${bringsDate})`,
-    values: [
-      uuid,
-      evidence.twilioSid,
-      asStatus(evidence.status),
-      evidence.errorCode,
-      evidence.errorMessage,
-      evidence.dateSent,
-      evidence.isPlaceholder,
-      evidence.source === 'callback',
-      tx.now,
-    ],
-  };
-  try {
-    const { rowCount } = await tx.query(statement);
-    return rowCount === 1;
-  } catch (error) {
-    if (isUniqueViolation(error)) throw new SidTaken('this SID belongs to another message', { cause: error });
-    throw error;
-  }
-}
-
-/** Twilio answered with a SID that is another message's: what became of ours is unknown. */
-export class SidTaken extends Error {
-  override name = 'SidTaken';
-}
-
-/** Ends a message that Twilio refused or never got, unless there is evidence that Twilio has it after all. */
-export async function recordError(
-  tx: Tx,
-  uuid: string,
-  error: { code: string | null; message: string },
-): Promise<boolean> {
-  const { rowCount } = await tx.query({
-    name: 'record-error',
-    text: `
-      UPDATE message SET status = 'error', error_code = $2, error_message = $3, modified = $4
-      WHERE uuid = $1 AND status = 'accepted' AND twilio_sid IS NULL`,
-    values: [uuid, error.code, error.message, tx.now],
-  });
-  return rowCount === 1;
-}
-
-/** Twilio's copy is empty, as its answer showed. */
-export async function recordRedaction(tx: Tx, uuid: string): Promise<boolean> {
-  const { rowCount } = await tx.query({
-    name: 'record-redaction',
-    text: 'UPDATE message SET redacted = $2, modified = $2 WHERE uuid = $1 AND redacted IS NULL',
-    values: [uuid, tx.now],
-  });
-  return rowCount === 1;
-}
-
-/** A message of another tenant is left alone and so is one that is deleted already. */
-export async function markDeleted(tx: Tx, uuid: string, tenant: Tenant): Promise<Message | null> {
-  const { rows } = await tx.query<Message>({
+export async function markDeleted(db: Db, uuid: string, tenant: Tenant): Promise<Message | null> {
+  const { rows } = await db.query<Message>({
     name: 'mark-deleted',
     text: `
-      UPDATE message SET deleted = $2, modified = $2
-      WHERE uuid = $1 AND deleted IS NULL AND trustomer_code = $3 AND product_name = $4
-      RETURNING ${columns}`,
-    values: [uuid, tx.now, tenant.trustomerCode, tenant.productName],
+      WITH old AS (
+        SELECT uuid, status, step FROM message
+        WHERE uuid = $1 AND deleted IS NULL AND trustomer_code = $2 AND product_name = $3 FOR UPDATE
+      ), hidden AS (
+        UPDATE message m SET deleted = ${utcNow}, modified = ${utcNow},
+          status = CASE WHEN old.step = 'send' THEN 'canceled' ELSE m.status END,
+          due = CASE WHEN old.step = 'send' THEN NULL ELSE m.due END,
+          step = CASE WHEN old.step = 'send' THEN NULL ELSE m.step END,
+          epoch = m.epoch + CASE WHEN old.step = 'send' THEN 1 ELSE 0 END
+        FROM old WHERE m.uuid = old.uuid RETURNING m.*, old.status AS status_before
+      ), told AS (
+        INSERT INTO event (message_uuid, at, kind, actor, status_before, status_after)
+        SELECT uuid, ${utcNow}, 'deleted', 'caller', status_before, status FROM hidden
+      )
+      SELECT ${columns} FROM hidden`,
+    values: [uuid, tenant.trustomerCode, tenant.productName],
   });
   return rows[0] ?? null;
 }
@@ -145,6 +180,53 @@ export async function getMessage(db: Db | Tx, uuid: string): Promise<Message | n
     values: [uuid],
   });
   return rows[0] ?? null;
+}
+
+/** Also whether a call to Twilio for it is under way: its latest attempt is open and its time not over. */
+export async function getEarlier(db: Db, uuid: string): Promise<{ message: Message; isRunning: boolean } | null> {
+  const { rows } = await db.query<Message & { isRunning: boolean }>({
+    name: 'get-earlier',
+    text: `
+      SELECT ${columns}, EXISTS (
+        SELECT FROM attempt WHERE message_uuid = uuid AND n = attempts AND closed IS NULL AND deadline > ${utcNow}
+      ) AS "isRunning"
+      FROM message WHERE uuid = $1`,
+    values: [uuid],
+  });
+  const [row] = rows;
+  if (row === undefined) return null;
+  const { isRunning, ...message } = row;
+  return { message, isRunning };
+}
+
+/**
+ * The first message of the same tenant, sender, number and text within the last seconds that was not refused. Two requests
+ * at once ask one after the other: the lock lasts until the transaction has recorded what the answer made it record.
+ */
+export async function findRepeated(tx: Tx, order: Order, windowS: number): Promise<string | null> {
+  await tx.query({ text: 'SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', values: [order.textHash] });
+  const { rows } = await tx.query<{ uuid: string }>({
+    name: 'find-repeated',
+    text: `
+      SELECT uuid FROM message
+      WHERE receiver_e164 = $1 AND created > ${utcNow} - $2::int * interval '1 second' AND text_hash = $3
+        AND trustomer_code = $4 AND product_name = $5 AND deleted IS NULL AND status <> 'error'
+      ORDER BY created LIMIT 1`,
+    values: [order.request.to, windowS, order.textHash, order.tenant.trustomerCode, order.tenant.productName],
+  });
+  return rows[0]?.uuid ?? null;
+}
+
+/** Of these SIDs those that we know to be another message's, or a second copy that is recorded already. */
+export async function sidsOfOthers(db: Db, sids: readonly string[], uuid: string): Promise<Set<string>> {
+  const { rows } = await db.query<{ sid: string }>({
+    name: 'sids-of-others',
+    text: `
+      SELECT twilio_sid AS sid FROM message WHERE twilio_sid = ANY($1) AND uuid <> $2
+      UNION SELECT twilio_sid FROM duplicate_handover WHERE twilio_sid = ANY($1)`,
+    values: [sids, uuid],
+  });
+  return new Set(rows.map(({ sid }) => sid));
 }
 
 /** Newest first; `receiver` as stored; `limit` null = all of them. */
@@ -163,35 +245,6 @@ export async function listMessages(
   return rows;
 }
 
-/** Of these messages the ones that have ended and whose text Twilio still holds. */
-export async function finishedAmong(tx: Tx, uuids: readonly string[]): Promise<AtTwilio[]> {
-  const { rows } = await tx.query<AtTwilio>({
-    name: 'finished-among',
-    text: `
-      SELECT uuid, twilio_sid AS "twilioSid" FROM message
-      WHERE uuid = ANY($1) AND twilio_sid IS NOT NULL AND redacted IS NULL AND ${terminal}`,
-    values: [uuids],
-  });
-  return rows;
-}
-
-/**
- * The messages that a callback is about: those of its SID (several where the Python service recorded a SID twice), else
- * the one whose id it carries, when that one waits to hear its SID. One statement, hence one snapshot: asked one after the
- * other, a create answer recorded in between would make both say no.
- */
-export async function findByCallback(tx: Tx, twilioSid: string, claimedUuid: string | null): Promise<string[]> {
-  const { rows } = await tx.query<{ uuid: string; isKnown: boolean }>({
-    name: 'find-by-callback',
-    text: `
-      SELECT uuid, twilio_sid IS NOT NULL AS "isKnown" FROM message
-      WHERE twilio_sid = $1 OR (uuid = $2 AND twilio_sid IS NULL)`,
-    values: [twilioSid, claimedUuid],
-  });
-  const known = rows.filter((row) => row.isKnown);
-  return (known.length > 0 ? known : rows).map((row) => row.uuid);
-}
-
 const isNoHistory = 'created >= (SELECT history_before FROM installation)';
 
 /** Messages of the last 7 days that Twilio has and whose end we do not know, in the order of uuid, from `after` on. */
@@ -199,7 +252,7 @@ export async function listUnfinished(db: Db, since: Date, after: string, limit: 
   const { rows } = await db.query<AtTwilio>({
     text: `
       SELECT uuid, twilio_sid AS "twilioSid" FROM message
-      WHERE created >= $1 AND uuid > $2 AND twilio_sid IS NOT NULL AND (status IS NULL OR NOT ${terminal})
+      WHERE created >= $1 AND uuid > $2 AND twilio_sid IS NOT NULL AND (status IS NULL OR status NOT ${terminal})
         AND ${isNoHistory}
       ORDER BY uuid LIMIT $3`,
     values: [since, after, limit],
@@ -212,10 +265,22 @@ export async function listUnredacted(db: Db, before: Date, after: string, limit:
   const { rows } = await db.query<AtTwilio>({
     text: `
       SELECT uuid, twilio_sid AS "twilioSid" FROM message
-      WHERE redacted IS NULL AND uuid > $2 AND twilio_sid IS NOT NULL AND ${terminal}
+      WHERE redacted IS NULL AND uuid > $2 AND twilio_sid IS NOT NULL AND status ${terminal}
         AND greatest(created, modified) <= $1 AND ${isNoHistory}
+        AND NOT EXISTS (SELECT FROM message twin WHERE twin.text_hash = message.text_hash AND twin.unresolved)
       ORDER BY uuid LIMIT $3`,
     values: [before, after, limit],
+  });
+  return rows;
+}
+
+/** Second copies whose text Twilio still holds. Whether they have ended, Twilio says. */
+export async function listUnredactedDuplicates(db: Db, limit: number): Promise<AtTwilio[]> {
+  const { rows } = await db.query<AtTwilio>({
+    text: `
+      SELECT message_uuid AS uuid, twilio_sid AS "twilioSid" FROM duplicate_handover
+      WHERE redacted IS NULL ORDER BY detected LIMIT $1`,
+    values: [limit],
   });
   return rows;
 }
@@ -238,7 +303,7 @@ export async function countByDayAndStatus(
   return rows.map((row) => ({ ...row, count: Number(row.count) }));
 }
 
-function only<Row>(rows: readonly Row[]): Row {
+export function only<Row>(rows: readonly Row[]): Row {
   const [row] = rows;
   if (row === undefined) throw new Error('the statement returned no row');
   return row;

@@ -4,7 +4,8 @@ import type { Log } from '../log.ts';
 import type { FetchOutcome, TwilioClient } from '../twilio/client.ts';
 import { forEachAtTwilio } from '../twilio/slots.ts';
 import { evidenceOf } from './evidence.ts';
-import { type AtTwilio, listUnfinished, recordEvidence } from './messages.ts';
+import { type AtTwilio, listUnfinished } from './messages.ts';
+import { recordEvidence } from './outcomes.ts';
 
 export type ReconcileDeps = {
   readonly db: Db;
@@ -65,7 +66,8 @@ async function record(
   switch (outcome.kind) {
     case 'found': {
       const evidence = evidenceOf({ ...outcome.message, sid: message.twilioSid }, 'fetch', deps.isQuiet);
-      if (await deps.db.transaction((tx) => recordEvidence(tx, message.uuid, evidence))) counts.changed += 1;
+      const { isChanged } = await recordEvidence(deps.db, message.uuid, evidence, null);
+      if (isChanged) counts.changed += 1;
       return;
     }
     case 'gone':

@@ -2,7 +2,7 @@ import type { Db } from '../db/db.ts';
 import type { Log } from '../log.ts';
 import type { RedactOutcome, TwilioClient } from '../twilio/client.ts';
 import { forEachAtTwilio, makeSlots } from '../twilio/slots.ts';
-import { type AtTwilio, listUnredacted, recordRedaction } from './messages.ts';
+import { type AtTwilio, listUnredacted, listUnredactedDuplicates, recordRedaction } from './messages.ts';
 
 /** Empties the text of finished messages at Twilio and records that Twilio's answer showed it empty. */
 export type Redactor = {
@@ -43,7 +43,7 @@ export function makeRedactor(deps: RedactDeps): Redactor {
     if (release === null) return 'too busy';
     try {
       const outcome = await twilio.redact(message.twilioSid);
-      if (outcome.kind === 'redacted') await db.transaction((tx) => recordRedaction(tx, message.uuid));
+      if (outcome.kind === 'redacted') await recordRedaction(db, message);
       if (outcome.kind === 'failed') log.warn({ messageId: message.uuid, reason: outcome.reason }, 'redaction failed');
       return outcome.kind === 'failed' && !outcome.isGeneral ? 'refused' : outcome.kind;
     } catch (error) {
@@ -82,13 +82,15 @@ async function redactFinished(
   before: Date,
 ): Promise<number> {
   let redacted = 0;
+  const one = async (message: AtTwilio) => {
+    const result = await redact(message);
+    if (result === 'redacted') redacted += 1;
+    return result === 'failed' ? 'general failure' : 'done';
+  };
+  await forEachAtTwilio(await listUnredactedDuplicates(db, BATCH), stopping, one);
   for (let after = ''; ; ) {
     const batch = await listUnredacted(db, before, after, BATCH);
-    const ended = await forEachAtTwilio(batch, stopping, async (message) => {
-      const result = await redact(message);
-      if (result === 'redacted') redacted += 1;
-      return result === 'failed' ? 'general failure' : 'done';
-    });
+    const ended = await forEachAtTwilio(batch, stopping, one);
     const last = batch.at(-1);
     if (ended === 'gave up' || last === undefined || batch.length < BATCH) return redacted;
     after = last.uuid;

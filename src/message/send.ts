@@ -1,22 +1,30 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
-import { DatabaseUnavailable, type Db, type Tx } from '../db/db.ts';
+import { DatabaseUnavailable, type Db } from '../db/db.ts';
 import type { Log } from '../log.ts';
 import type { TwilioClient } from '../twilio/client.ts';
 import { meaningOf } from '../twilio/error-codes.ts';
-import type { CreateOutcome } from '../twilio/outcome.ts';
-import type { Accepted } from './accept.ts';
-import { closeAttempt, type Outcome } from './attempts.ts';
+import { type CreateOutcome, mayBeTakenLater } from '../twilio/outcome.ts';
+import { closingOf } from './attempts.ts';
 import { claimCallbacks } from './callbacks.ts';
 import { evidenceOf, evidenceOfCallback } from './evidence.ts';
 import type { Message } from './message.ts';
-import { getMessage, recordError, recordEvidence, SidTaken } from './messages.ts';
+import { getMessage } from './messages.ts';
+import {
+  type AttemptId,
+  recordEvidence,
+  recordPutBack,
+  recordRefused,
+  recordRetry,
+  recordUnknown,
+  SidTaken,
+} from './outcomes.ts';
 
 /** Who has the message now (CONTRACT.md, "Who owns the message after the answer"). */
 export type Sent =
   | { readonly kind: 'handed over'; readonly message: Message }
-  /** Twilio may or may not have it: this service follows it. */
-  | { readonly kind: 'unknown'; readonly message: Message }
+  /** Twilio may or may not have it, or it waits to be sent: this service owns it to its end. */
+  | { readonly kind: 'ours'; readonly message: Message }
   /** Never will be sent: the request has to change. */
   | { readonly kind: 'refused'; readonly message: Message; readonly code: string | null; readonly reason: string }
   /** Was not and will not be sent; asking again is safe. */
@@ -28,95 +36,154 @@ export type SendDeps = {
   readonly twilio: TwilioClient;
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
   readonly isQuiet: boolean;
+  readonly settleMs: number;
   readonly statusCallbackOf: (uuid: string, attempt: number) => string;
-  readonly countSend: (outcome: Outcome) => void;
+  readonly onOutcome: (outcome: CreateOutcome) => void;
+  readonly onDuplicate: (uuid: string, twilioSid: string) => void;
+  /** Draws from 0 to 1, for pauses that shall not meet. */
+  readonly random: () => number;
+};
+
+/** A licence to call Twilio: committed as attempt n, good until `giveUpAt`, in milliseconds of `performance.now`. */
+export type Licence = {
+  readonly message: Message;
+  readonly n: number;
+  readonly giveUpAt: number;
+  /**
+   * Does a caller wait for the answer? For it a message that Twilio does not take ends; one that nobody waits for is put
+   * back and tried again.
+   */
+  readonly isAwaited: boolean;
 };
 
 /** An exchange that cannot have this long is not begun. */
-const LEAST_EXCHANGE_MS = 1_000;
-/** How long the answer waits for a database that went away during the exchange; the callback completes the row later. */
+const LEAST_EXCHANGE_MS = 50;
+/** How long the answer waits for a database that went away during the exchange; the callback, or the resolver, completes the row later. */
 export const RECORDING_MS = 3_000;
 const RECORDING_PAUSE_MS = 100;
 const RETRY_AFTER_S = 30;
+/** A POST is tried so often when Twilio has too many requests (GUARANTEES.md, faults). */
+const TRIES = 3;
 
-/** Hands attempt n to Twilio and records what Twilio said. No connection or transaction is held during the call. */
-export async function sendMessage(deps: SendDeps, accepted: Accepted, to: string): Promise<Sent> {
-  const { message, attempt } = accepted;
-  const timeoutMs = attempt.deadline.getTime() - deps.clock.now().getTime();
-  const outcome: CreateOutcome =
-    timeoutMs < LEAST_EXCHANGE_MS
-      ? { kind: 'not processed', reason: 'no time was left for the call' }
-      : await deps.twilio.create({
-          from: message.sender,
-          to,
-          body: message.content,
-          statusCallback: deps.statusCallbackOf(message.uuid, attempt.n),
-          timeoutMs,
-        });
-  deps.countSend(outcome.kind);
-  logOutcome(deps.log, message.uuid, outcome);
-  const { message: recorded, isRecorded } = await recordOutcome(deps, accepted, outcome);
-  // A refusal that is not on record must not be promised: the row still says that Twilio may have it.
-  if (!isRecorded && outcome.kind !== 'accepted') return { kind: 'unknown', message };
-  return sentOf(outcome, recorded);
+/** Hands a message to Twilio and records what Twilio said. No connection or transaction is held during the call. */
+export async function sendMessage(deps: SendDeps, licence: Licence): Promise<Sent> {
+  const outcome = await callTwilio(deps, licence);
+  deps.onOutcome(outcome);
+  const again = licence.isAwaited ? await licenceToRetry(deps, licence, outcome) : null;
+  if (again !== null) return sendMessage(deps, again);
+  logOutcome(deps.log, licence.message.uuid, outcome);
+  const recorded = await recordOutcome(deps, licence, outcome);
+  // What is not on record must not be promised: the row still says that Twilio may have it.
+  if (recorded === null && outcome.kind !== 'accepted') return { kind: 'ours', message: licence.message };
+  return sentOf(outcome, recorded ?? messageAfter(licence.message, outcome));
 }
 
-/** The message as it stands after the outcome is recorded; what it must look like, when the database is gone for long. */
-async function recordOutcome(
-  deps: SendDeps,
-  { message, attempt }: Accepted,
-  outcome: CreateOutcome,
-): Promise<{ message: Message; isRecorded: boolean }> {
-  const record = (tx: Tx) => recordInTransaction(deps, tx, { uuid: message.uuid, n: attempt.n, outcome });
-  const giveUpAt = deps.clock.now().getTime() + RECORDING_MS;
+async function callTwilio(deps: SendDeps, { message, n, giveUpAt }: Licence): Promise<CreateOutcome> {
+  const timeoutMs = giveUpAt - performance.now();
+  // Also the end of a process that slept: its time is over, and somebody else may be at work on the message.
+  if (timeoutMs < LEAST_EXCHANGE_MS) return { kind: 'not processed', reason: 'no time was left for the call' };
+  const validForS =
+    message.valid_until === null ? null : (message.valid_until.getTime() - deps.clock.now().getTime()) / 1000;
+  if (validForS !== null && validForS < 1) return { kind: 'not processed', reason: 'its valid_until has come' };
+  return deps.twilio.create({
+    from: message.sender,
+    to: message.receiver_e164 ?? '',
+    body: message.content,
+    statusCallback: deps.statusCallbackOf(message.uuid, n),
+    validForS,
+    timeoutMs,
+  });
+}
+
+/** Too many requests: after a pause, and a licence of its own, a POST may try again while its time lasts (G3). */
+async function licenceToRetry(deps: SendDeps, licence: Licence, outcome: CreateOutcome): Promise<Licence | null> {
+  if (outcome.kind !== 'refused' || outcome.httpStatus !== 429 || licence.n >= TRIES) return null;
+  const pauseMs = outcome.retryAfterS === null ? deps.random() * 500 * 2 ** licence.n : outcome.retryAfterS * 1000;
+  const withinMs = Math.floor(licence.giveUpAt - performance.now() - pauseMs);
+  if (withinMs < LEAST_EXCHANGE_MS * 2) return null;
+  await delay(pauseMs);
+  const { message, n } = licence;
+  const next = { withinMs, settleMs: deps.settleMs };
+  const isLicensed = await recordRetry(deps.db, { uuid: message.uuid, n }, closingOf(outcome), next).catch(() => null);
+  return isLicensed === 'licensed' ? { ...licence, n: n + 1 } : null;
+}
+
+/** The message as it stands after the outcome is recorded; null when the database is gone for long. */
+async function recordOutcome(deps: SendDeps, licence: Licence, outcome: CreateOutcome): Promise<Message | null> {
+  const giveUpAt = performance.now() + RECORDING_MS;
   for (;;) {
     try {
-      return { message: await deps.db.transaction(record), isRecorded: true };
+      return await record(deps, licence, outcome);
     } catch (error) {
       if (error instanceof SidTaken) {
-        deps.log.error({ messageId: message.uuid }, 'Twilio answered with the SID of another message: outcome unknown');
+        deps.log.error(
+          { messageId: licence.message.uuid },
+          'Twilio answered with the SID of another message: outcome unknown',
+        );
         outcome = { kind: 'unknown', httpStatus: 201, reason: 'the SID belongs to another message' };
-      } else if (!(error instanceof DatabaseUnavailable) || deps.clock.now().getTime() > giveUpAt) {
-        deps.log.error({ err: error, messageId: message.uuid, outcome: outcome.kind }, 'an outcome was not recorded');
-        return { message: messageAfter(message, outcome), isRecorded: false };
+      } else if (!(error instanceof DatabaseUnavailable) || performance.now() > giveUpAt) {
+        deps.log.error(
+          { err: error, messageId: licence.message.uuid, outcome: outcome.kind },
+          'an outcome was not recorded',
+        );
+        return null;
       }
       await delay(RECORDING_PAUSE_MS);
     }
   }
 }
 
-async function recordInTransaction(
-  deps: SendDeps,
-  tx: Tx,
-  { uuid, n, outcome }: { uuid: string; n: number; outcome: CreateOutcome },
-): Promise<Message> {
-  if (outcome.kind === 'accepted') {
-    await recordEvidence(tx, uuid, evidenceOf(outcome.message, 'answer', deps.isQuiet));
-    // Callbacks that outran this answer and did not carry our id.
-    for (const callback of await claimCallbacks(tx, uuid, outcome.message.sid)) {
-      await recordEvidence(tx, uuid, evidenceOfCallback(callback));
-    }
+async function record(deps: SendDeps, licence: Licence, outcome: CreateOutcome): Promise<Message> {
+  const attempt = { uuid: licence.message.uuid, n: licence.n };
+  switch (outcome.kind) {
+    case 'accepted':
+      return recordAccepted(deps, attempt, outcome);
+    case 'unknown':
+      return recordUnknown(deps.db, attempt, closingOf(outcome));
+    case 'refused':
+    case 'not processed':
+      if (!licence.isAwaited && mayBeTakenLater(outcome)) {
+        return recordPutBack(deps.db, attempt, closingOf(outcome), pauseBefore(licence.n, outcome, deps.random()));
+      }
+      return recordRefused(deps.db, attempt, closingOf(outcome), {
+        ...errorOf(outcome),
+        freesKey: mayBeTakenLater(outcome),
+      });
+    default:
+      return outcome satisfies never;
   }
-  if (outcome.kind === 'refused' || outcome.kind === 'not processed') await recordError(tx, uuid, errorOf(outcome));
-  await closeAttempt(tx, {
-    uuid,
-    n,
-    outcome: outcome.kind,
-    httpStatus: 'httpStatus' in outcome ? outcome.httpStatus : null,
-    errorCode: 'code' in outcome ? outcome.code : null,
+}
+
+async function recordAccepted(
+  deps: SendDeps,
+  { uuid, n }: AttemptId,
+  outcome: Extract<CreateOutcome, { kind: 'accepted' }>,
+): Promise<Message> {
+  const evidence = evidenceOf(outcome.message, 'answer', deps.isQuiet);
+  const { message, isDuplicate, hasKept } = await recordEvidence(deps.db, uuid, evidence, n);
+  if (isDuplicate) deps.onDuplicate(uuid, evidence.twilioSid);
+  if (!hasKept) return message;
+  // Callbacks that outran this answer and did not carry our id.
+  return deps.db.transaction(async (tx) => {
+    for (const callback of await claimCallbacks(tx, uuid, evidence.twilioSid)) {
+      await recordEvidence(tx, uuid, evidenceOfCallback(callback), null);
+    }
+    return (await getMessage(tx, uuid)) ?? message;
   });
-  const message = await getMessage(tx, uuid);
-  if (message === null) throw new Error('the message is no longer in the table');
-  return message;
+}
+
+const LONGEST_PAUSE_MS = 5 * 60_000;
+
+/** Before attempt n + 1 of a message that nobody waits for: what Twilio asked for, or twice as long each time, with jitter. */
+function pauseBefore(n: number, outcome: NotAccepted, draw: number): number {
+  const asked = outcome.kind === 'refused' ? (outcome.retryAfterS ?? 0) * 1000 : 0;
+  const backOff = Math.min(LONGEST_PAUSE_MS, 1000 * 2 ** Math.min(n, 20)) * (0.5 + draw / 2);
+  return Math.ceil(Math.min(LONGEST_PAUSE_MS, Math.max(asked, backOff)));
 }
 
 function messageAfter(message: Message, outcome: CreateOutcome): Message {
-  if (outcome.kind === 'unknown') return message;
-  if (outcome.kind === 'accepted') {
-    return { ...message, twilio_sid: outcome.message.sid, status: outcome.message.status };
-  }
-  const error = errorOf(outcome);
-  return { ...message, status: 'error', error_code: error.code, error_message: error.message };
+  if (outcome.kind !== 'accepted') return message;
+  return { ...message, twilio_sid: outcome.message.sid, status: outcome.message.status };
 }
 
 type NotAccepted = Extract<CreateOutcome, { kind: 'refused' | 'not processed' }>;
@@ -128,24 +195,18 @@ function errorOf(outcome: NotAccepted): { code: string | null; message: string }
 }
 
 function sentOf(outcome: CreateOutcome, message: Message): Sent {
-  // Whatever the answer was, a callback may have proved meanwhile that Twilio has it.
+  // Whatever the answer was, a callback or a look may have proved meanwhile that Twilio has it.
   if (message.twilio_sid !== null) return { kind: 'handed over', message };
-  switch (outcome.kind) {
-    case 'accepted':
-    case 'unknown':
-      return { kind: 'unknown', message };
-    case 'not processed':
-      return { kind: 'not sent', message, reason: errorOf(outcome).message, retryAfterS: RETRY_AFTER_S };
-    case 'refused': {
-      const reason = errorOf(outcome).message;
-      if (outcome.errorClass === 'for good' || outcome.errorClass === 'configuration') {
-        return { kind: 'refused', message, code: outcome.code, reason };
-      }
-      return { kind: 'not sent', message, reason, retryAfterS: Math.ceil(outcome.retryAfterS ?? RETRY_AFTER_S) };
-    }
-    default:
-      return outcome satisfies never;
+  // Or somebody else goes on with it: our slow refusal of an old attempt is no promise.
+  if (message.status !== 'error' || outcome.kind === 'accepted' || outcome.kind === 'unknown') {
+    return { kind: 'ours', message };
   }
+  const reason = errorOf(outcome).message;
+  if (!mayBeTakenLater(outcome)) {
+    return { kind: 'refused', message, code: outcome.kind === 'refused' ? outcome.code : null, reason };
+  }
+  const retryAfterS = (outcome.kind === 'refused' ? outcome.retryAfterS : null) ?? RETRY_AFTER_S;
+  return { kind: 'not sent', message, reason, retryAfterS: Math.ceil(retryAfterS) };
 }
 
 function logOutcome(log: SendDeps['log'], messageId: string, outcome: CreateOutcome): void {

@@ -5,6 +5,7 @@ import {
   outcomeOfCreate,
   readErrorCode,
   readTwilioMessage,
+  readTwilioPage,
   type TwilioMessage,
 } from './outcome.ts';
 
@@ -20,6 +21,9 @@ export type RedactOutcome =
   /** Only a finished message can be emptied; Twilio thinks it is under way (20009). */
   | { readonly kind: 'not finished' }
   | Failure;
+export type ListOutcome =
+  /** All messages that were asked for, newest first; complete. */
+  { readonly kind: 'listed'; readonly messages: readonly TwilioMessage[] } | Failure;
 /** `isGeneral`: not this message's fault, so the next one would most likely fail alike. */
 type Failure = { readonly kind: 'failed'; readonly isGeneral: boolean; readonly reason: string };
 
@@ -28,6 +32,8 @@ export type TwilioClient = {
   /** https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource */
   create(text: OutgoingText): Promise<CreateOutcome>;
   fetch(sid: string): Promise<FetchOutcome>;
+  /** https://www.twilio.com/docs/messaging/api/message-resource#read-multiple-message-resources */
+  list(wanted: Wanted): Promise<ListOutcome>;
   /** https://www.twilio.com/docs/messaging/tutorials/how-to-retrieve-and-modify-message-history#redact-a-message */
   redact(sid: string): Promise<RedactOutcome>;
   close(): Promise<void>;
@@ -42,9 +48,22 @@ type OutgoingText = {
   readonly to: string;
   readonly body: string;
   readonly statusCallback: string;
+  /** After so many seconds Twilio must not send it any more; null = Twilio's own limit, ten hours. */
+  readonly validForS: number | null;
   /** How long the exchange may take. */
   readonly timeoutMs: number;
 };
+
+/** Messages to this number, or to all; pages are followed back to one created before `since`, or no further than the first. */
+type Wanted = { readonly to?: string; readonly pageSize: number } & (
+  | { readonly since: Date }
+  | { readonly since?: never }
+);
+
+/** More pages than this to one number within minutes are no log to draw conclusions from. */
+const MAX_PAGES = 50;
+/** 1,000 texts of 1,600 characters, each written as \uXXXX, would be 10 MB; our pages are smaller. */
+const MAX_LIST_BYTES = 2 * 1024 * 1024;
 
 export function openTwilioClient(
   config: Pick<TwilioConfig, 'accountSid' | 'authTokens' | 'apiKey' | 'baseUrl' | 'timeoutMs' | 'maxConcurrency'>,
@@ -59,6 +78,13 @@ export function openTwilioClient(
     create: async (text) =>
       outcomeOfCreate(await request('POST', `${messages}.json`, createForm(text), text.timeoutMs)),
     fetch: async (sid) => outcomeOfFetch(await request('GET', `${messages}/${encodeURIComponent(sid)}.json`)),
+    list: (wanted) =>
+      listFrom(wanted, `${messages}.json`, (path) =>
+        transport.exchange({
+          ...toRequest(config, 'GET', path, undefined, config.timeoutMs),
+          maxAnswerBytes: MAX_LIST_BYTES,
+        }),
+      ),
     redact: async (sid) =>
       outcomeOfRedact(await request('POST', `${messages}/${encodeURIComponent(sid)}.json`, { Body: '' })),
     close: () => transport.close(),
@@ -67,7 +93,44 @@ export function openTwilioClient(
 
 function createForm(text: OutgoingText): Record<string, string> {
   const sender = /^MG[0-9a-fA-F]{32}$/.test(text.from) ? { MessagingServiceSid: text.from } : { From: text.from };
-  return { To: text.to, ...sender, Body: text.body, StatusCallback: text.statusCallback };
+  const validity = validityPeriod(text.validForS);
+  return {
+    To: text.to,
+    ...sender,
+    Body: text.body,
+    StatusCallback: text.statusCallback,
+    ...(validity !== null && { ValidityPeriod: validity }),
+  };
+}
+
+/** Whole seconds from 1 to 36,000; more than that is what Twilio does by itself. */
+function validityPeriod(validForS: number | null): string | null {
+  if (validForS === null || validForS > 36_000) return null;
+  return String(Math.max(1, Math.floor(validForS)));
+}
+
+/** Follows `next_page_uri` as given, but always at our own base URL: what it says of a host is not obeyed. */
+async function listFrom(
+  { to, pageSize, since }: Wanted,
+  address: string,
+  get: (path: string) => Promise<Exchange>,
+): Promise<ListOutcome> {
+  const query = new URLSearchParams({ ...(to !== undefined && { To: to }), PageSize: String(pageSize) });
+  const found: TwilioMessage[] = [];
+  let path: string | null = `${address}?${query}`;
+  for (let pages = 0; pages < MAX_PAGES; pages += 1) {
+    const exchange: Exchange = await get(path);
+    if (exchange.kind !== 'answered') return { kind: 'failed', isGeneral: true, reason: exchange.reason };
+    const page = exchange.httpStatus === 200 ? readTwilioPage(exchange.body) : null;
+    if (page === null) return failure(exchange);
+    found.push(...page.messages);
+    const oldest = page.messages.at(-1)?.dateCreated;
+    const isFarEnough = since === undefined || (oldest != null && new Date(oldest) < since);
+    if (page.next === null || isFarEnough) return { kind: 'listed', messages: found };
+    const { pathname, search } = new URL(page.next, 'http://twilio');
+    path = pathname + search;
+  }
+  return { kind: 'failed', isGeneral: false, reason: `more than ${MAX_PAGES} pages` };
 }
 
 function toRequest(

@@ -20,6 +20,8 @@ export type TwilioRequest = {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly timeoutMs: number;
+  /** An answer larger than this is not Twilio's. */
+  readonly maxAnswerBytes?: number;
 };
 
 export type Transport = {
@@ -28,7 +30,7 @@ export type Transport = {
   close(): Promise<void>;
 };
 
-/** An answer of Twilio's has a few KiB; one larger than this is not Twilio's. */
+/** An answer about one message has a few KiB. */
 const MAX_ANSWER_BYTES = 256 * 1024;
 const KEEP_ALIVE_MS = 20_000;
 const CONNECT_WITHIN_MS = 10_000;
@@ -60,7 +62,7 @@ export function openTransport(options: { baseUrl: string; connections: number })
             // undici repeats requests it thinks idempotent when a kept-alive socket breaks; we decide that ourselves.
             idempotent: false,
           },
-          new ExchangeHandler(request.timeoutMs, resolve),
+          new ExchangeHandler(request, resolve),
         );
       }),
     close: () => pool.destroy(),
@@ -73,7 +75,9 @@ export function openTransport(options: { baseUrl: string; connections: number })
  */
 class ExchangeHandler implements Dispatcher.DispatchHandler {
   readonly #settle: (exchange: Exchange) => void;
-  readonly #deadline: NodeJS.Timeout;
+  readonly #timer: NodeJS.Timeout;
+  readonly #giveUpAt: number;
+  readonly #maxBytes: number;
   #controller: Dispatcher.DispatchController | null = null;
   #isPastDeadline = false;
   #httpStatus = 0;
@@ -81,14 +85,20 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
   #chunks: Buffer[] = [];
   #size = 0;
 
-  constructor(timeoutMs: number, settle: (exchange: Exchange) => void) {
+  constructor({ timeoutMs, maxAnswerBytes = MAX_ANSWER_BYTES }: TwilioRequest, settle: (exchange: Exchange) => void) {
     this.#settle = settle;
-    this.#deadline = setTimeout(() => this.#onDeadline(), timeoutMs);
+    this.#maxBytes = maxAnswerBytes;
+    this.#giveUpAt = performance.now() + timeoutMs;
+    this.#timer = setTimeout(() => this.#onDeadline(), timeoutMs);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
+    // The clock as well as the timer: in a process that slept (SIGSTOP) a socket may wake up first.
+    if (this.#isPastDeadline || performance.now() >= this.#giveUpAt) {
+      controller.abort(new Error('the deadline has passed'));
+      return;
+    }
     this.#controller = controller;
-    if (this.#isPastDeadline) controller.abort(new Error('the deadline has passed'));
   }
 
   onResponseStart(
@@ -104,8 +114,7 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#size += chunk.length;
     this.#chunks.push(chunk);
-    if (this.#size > MAX_ANSWER_BYTES)
-      controller.abort(new Error(`the answer is larger than ${MAX_ANSWER_BYTES} bytes`));
+    if (this.#size > this.#maxBytes) controller.abort(new Error(`the answer is larger than ${this.#maxBytes} bytes`));
   }
 
   onResponseEnd(): void {
@@ -133,7 +142,7 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
   }
 
   #end(exchange: Exchange): void {
-    clearTimeout(this.#deadline);
+    clearTimeout(this.#timer);
     this.#settle(exchange);
   }
 }

@@ -23,8 +23,21 @@ export type TwilioMessage = {
   readonly errorMessage: string | null;
   /** ISO 8601 UTC. */
   readonly dateSent: string | null;
+  /** ISO 8601 UTC, to the second. */
+  readonly dateCreated: string | null;
   readonly body: string | null;
+  readonly from: string | null;
+  readonly to: string | null;
+  readonly messagingServiceSid: string | null;
 };
+
+/**
+ * Was it provably not processed now, and may the same message be taken later? Of a caller who waits for the answer such a
+ * message ends with 503; one that nobody waits for is sent later (G3).
+ */
+export function mayBeTakenLater(outcome: Extract<CreateOutcome, { kind: 'refused' | 'not processed' }>): boolean {
+  return outcome.kind === 'not processed' || outcome.errorClass === 'later' || outcome.errorClass === 'account';
+}
 
 export function outcomeOfCreate(exchange: Exchange): CreateOutcome {
   switch (exchange.kind) {
@@ -63,21 +76,42 @@ const resource = z.object({
   error_code: z.union([z.number(), z.string()]).nullish(),
   error_message: z.string().nullish(),
   date_sent: z.string().nullish(),
+  date_created: z.string().nullish(),
   body: z.string().nullish(),
+  from: z.string().nullish(),
+  to: z.string().nullish(),
+  messaging_service_sid: z.string().nullish(),
 });
 
 export function readTwilioMessage(body: string): TwilioMessage | null {
   const parsed = resource.safeParse(readJson(body));
-  if (!parsed.success) return null;
-  const { sid, status, error_code, error_message, date_sent } = parsed.data;
+  return parsed.success ? messageOf(parsed.data) : null;
+}
+
+function messageOf(fields: z.output<typeof resource>): TwilioMessage {
   return {
-    sid,
-    status,
-    errorCode: error_code == null ? null : String(error_code),
-    errorMessage: error_message ?? null,
-    dateSent: asIsoDate(date_sent ?? null),
-    body: parsed.data.body ?? null,
+    sid: fields.sid,
+    status: fields.status,
+    errorCode: fields.error_code == null ? null : String(fields.error_code),
+    errorMessage: fields.error_message ?? null,
+    dateSent: asIsoDate(fields.date_sent ?? null),
+    dateCreated: asIsoDate(fields.date_created ?? null),
+    body: fields.body ?? null,
+    from: fields.from ?? null,
+    to: fields.to ?? null,
+    messagingServiceSid: fields.messaging_service_sid ?? null,
   };
+}
+
+/** A page of Twilio's list; `next` is the address of the page after it. One message that cannot be read spoils the page. */
+export type TwilioPage = { readonly messages: readonly TwilioMessage[]; readonly next: string | null };
+
+const page = z.object({ messages: z.array(resource), next_page_uri: z.string().nullish() });
+
+export function readTwilioPage(body: string): TwilioPage | null {
+  const parsed = page.safeParse(readJson(body));
+  if (!parsed.success) return null;
+  return { messages: parsed.data.messages.map(messageOf), next: parsed.data.next_page_uri || null };
 }
 
 /** Twilio writes RFC 2822 dates. */

@@ -2,6 +2,9 @@
 export type Slots = {
   /** A function that gives the place back; null when none became free in time. */
   take(waitMs: number): Promise<(() => void) | null>;
+  /** At once, or null. Who waits comes first. */
+  tryTake(): (() => void) | null;
+  free(): number;
 };
 
 type Waiter = (release: (() => void) | null) => void;
@@ -21,12 +24,18 @@ export function makeSlots(count: number): Slots {
     };
   }
 
+  function tryTake(): (() => void) | null {
+    if (free === 0) return null;
+    free -= 1;
+    return handOut();
+  }
+
   return {
+    tryTake,
+    free: () => free,
     take: (waitMs) => {
-      if (free > 0) {
-        free -= 1;
-        return Promise.resolve(handOut());
-      }
+      const release = tryTake();
+      if (release !== null) return Promise.resolve(release);
       return new Promise((resolve) => {
         const waiter: Waiter = (release) => {
           clearTimeout(timer);

@@ -10,6 +10,7 @@ const text = {
   to: '+447700900123',
   body: 'Hello',
   statusCallback: 'https://example.com/cb?m=1&a=1#rc=5',
+  validForS: null,
   timeoutMs: 2_000,
 };
 const resource = {

@@ -1,0 +1,127 @@
+import type { Db } from '../db/db.ts';
+import type { Log } from '../log.ts';
+import {
+  claimToResolve,
+  claimToSend,
+  claimToVerify,
+  expireMessages,
+  type ToResolve,
+  type ToSend,
+  type ToVerify,
+} from '../message/due-messages.ts';
+import { type ResolveDeps, resolveMessage } from '../message/resolve.ts';
+import type { Licence, Sent } from '../message/send.ts';
+import { verifyMessage } from '../message/verify.ts';
+import type { Pace } from '../twilio/pace.ts';
+import type { Slots } from '../twilio/slots.ts';
+import { type DueLoop, startDueLoop } from './due.ts';
+
+export type BackgroundDeps = {
+  readonly db: Db;
+  readonly log: Log;
+  /** Shared with the requests that send: TWILIO_MAX_CONCURRENCY is for both. */
+  readonly slots: Slots;
+  readonly pace: Pace;
+  readonly callWithinMs: number;
+  readonly settleMs: number;
+  readonly send: (licence: Licence) => Promise<Sent>;
+  readonly resolve: ResolveDeps;
+  readonly onExpired: (count: number) => void;
+  /** Aborted when the service stops: nothing more is claimed. */
+  readonly stopping: AbortSignal;
+};
+
+/** Look-ups in Twilio's log at once (TWILIO.md 7: some ten for background work). */
+const LOOKS_AT_ONCE = 10;
+const EXPIRE_AT_ONCE = 500;
+/** In one look: pages of ten seconds each. A claimer that takes longer loses its turn, and what it concludes counts for nothing. */
+const LOOK_LEASE_MS = 60_000;
+
+/** What runs without anybody waiting for it: sends what is ready, resolves what is unknown, settles contradictions. */
+export function startBackground(deps: BackgroundDeps): DueLoop {
+  const loops = [startSending(deps), startResolving(deps), startVerifying(deps), startExpiring(deps)];
+  return {
+    kick: () => {
+      for (const loop of loops) loop.kick();
+    },
+    stop: async () => {
+      await Promise.all(loops.map((loop) => loop.stop()));
+    },
+  };
+}
+
+type Licensed = ToSend & { readonly giveUpAt: number; readonly release: () => void };
+
+function startSending(deps: BackgroundDeps): DueLoop {
+  const { db, slots, pace } = deps;
+
+  /** Takes the places first: what is licensed is called at once. */
+  async function claim(limit: number): Promise<Licensed[]> {
+    const places = Array.from({ length: limit }, () => slots.tryTake()).filter((release) => release !== null);
+    const began = performance.now();
+    const claimed: ToSend[] = [];
+    try {
+      const { callWithinMs: withinMs, settleMs } = deps;
+      if (places.length > 0) claimed.push(...(await claimToSend(db, { limit: places.length, withinMs, settleMs })));
+    } finally {
+      for (const release of places.slice(claimed.length)) release();
+    }
+    const giveUpAt = began + deps.callWithinMs;
+    return claimed.map((one, at) => ({ ...one, giveUpAt, release: places[at] ?? (() => {}) }));
+  }
+
+  const run = ({ message, n, giveUpAt, release }: Licensed) =>
+    deps.send({ message, n, giveUpAt, isAwaited: false }).finally(release);
+  return startDueLoop({ name: 'send', capacity: () => pace.limit(slots.free()), claim, run }, deps.log, deps.stopping);
+}
+
+function startResolving({ db, log, stopping, resolve }: BackgroundDeps): DueLoop {
+  return startBounded<ToResolve>('resolve', LOOKS_AT_ONCE, {
+    claim: (limit) => claimToResolve(db, { limit, leaseMs: LOOK_LEASE_MS }),
+    run: (claim) => resolveMessage(resolve, claim),
+    log,
+    stopping,
+  });
+}
+
+function startVerifying({ db, log, stopping, resolve }: BackgroundDeps): DueLoop {
+  return startBounded<ToVerify>('verify', LOOKS_AT_ONCE, {
+    claim: (limit) => claimToVerify(db, { limit, leaseMs: LOOK_LEASE_MS }),
+    run: (claim) => verifyMessage(resolve, claim),
+    log,
+    stopping,
+  });
+}
+
+function startExpiring({ db, log, stopping, onExpired }: BackgroundDeps): DueLoop {
+  return startBounded<string>('expire', EXPIRE_AT_ONCE, {
+    claim: async (limit) => {
+      const expired = await expireMessages(db, limit);
+      onExpired(expired.length);
+      return expired;
+    },
+    run: async (messageId) => log.error({ messageId }, 'a message could not be sent in time and will not be sent'),
+    log,
+    stopping,
+  });
+}
+
+function startBounded<Item>(
+  name: string,
+  atOnce: number,
+  work: {
+    claim: (limit: number) => Promise<readonly Item[]>;
+    run: (item: Item) => Promise<unknown>;
+    log: Log;
+    stopping: AbortSignal;
+  },
+): DueLoop {
+  let underWay = 0;
+  const run = async (item: Item) => {
+    underWay += 1;
+    await work.run(item).finally(() => {
+      underWay -= 1;
+    });
+  };
+  return startDueLoop({ name, capacity: () => atOnce - underWay, claim: work.claim, run }, work.log, work.stopping);
+}
