@@ -1,6 +1,6 @@
 import { type Db, type Tx, utcNow } from '../db/db.ts';
 import { evidenceOfCallback, evidenceValues } from './evidence.ts';
-import { evidenceGuard, evidenceSets, oldColumns, terminal } from './forward-only.ts';
+import { evidenceGuard, evidenceSets, terminal } from './forward-only.ts';
 import type { AtTwilio } from './messages.ts';
 
 /** A callback as it came, kept for good. `parameters` holds all that Twilio sent but text and numbers. */
@@ -34,7 +34,7 @@ export type Recorded = {
  */
 const recordCallbackSql = `
   WITH old AS (
-    SELECT ${oldColumns}, (twilio_sid = $1) IS TRUE AS is_known FROM message
+    SELECT *, (twilio_sid = $1) IS TRUE AS is_known FROM message
     WHERE twilio_sid = $1 OR uuid = $8 ORDER BY uuid FOR UPDATE
   ), meant AS (
     SELECT * FROM old WHERE is_known OR (twilio_sid IS NULL AND NOT EXISTS (SELECT FROM old WHERE is_known))

@@ -24,6 +24,8 @@ const bringsDate = `($5::varchar IS NOT NULL AND old.date_sent IS DISTINCT FROM 
 const bringsSid = '(old.twilio_sid IS NULL)';
 const needsVerifying = `(${isContradiction} AND $7 <> 'fetch' AND old.step IS DISTINCT FROM 'verify')`;
 
+const isNews = `(${bringsSid} OR ${movesForward} OR ${bringsCode} OR ${bringsDate})`;
+
 /** With a SID nothing is left to find out or to send; a contradiction is to be looked at. */
 export const evidenceSets = `
   handed_over = CASE WHEN ${bringsSid} THEN ${utcNow} ELSE m.handed_over END,
@@ -37,11 +39,14 @@ export const evidenceSets = `
   step = CASE WHEN ${needsVerifying} THEN 'verify' WHEN ${bringsSid} THEN NULL ELSE m.step END,
   due = CASE WHEN ${needsVerifying} THEN ${utcNow} WHEN ${bringsSid} THEN NULL ELSE m.due END,
   epoch = m.epoch + CASE WHEN ${needsVerifying} OR ${bringsSid} THEN 1 ELSE 0 END,
-  modified = ${utcNow}`;
+  modified = CASE WHEN ${isNews} THEN ${utcNow} ELSE m.modified END`;
 
 /** The guard: only a row of this SID or of none, and only when the word says something new. */
 export const evidenceGuard = `(old.twilio_sid IS NULL OR old.twilio_sid = $1)
-  AND (${bringsSid} OR ${movesForward} OR ${bringsCode} OR ${bringsDate} OR ${needsVerifying})`;
+  AND (${isNews} OR ${needsVerifying})`;
 
-/** What the rule needs to see of a row. */
-export const oldColumns = 'uuid, status, twilio_sid, placeholder, step, error_code, date_sent, redacted, text_hash';
+/**
+ * The row as it stands, locked: who waited for another's transaction sees what that one did. The table itself, asked in the
+ * same statement, would show the row as it was when the statement began.
+ */
+export const lockRow = (uuid: string) => `old AS (SELECT * FROM message WHERE uuid = ${uuid} FOR UPDATE)`;

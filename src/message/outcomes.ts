@@ -1,7 +1,7 @@
 import { type Db, type Tx, utcNow, violatedUniqueness } from '../db/db.ts';
 import { type Closing, closeAttempt, licenceFrom } from './attempts.ts';
 import { type Evidence, evidenceValues } from './evidence.ts';
-import { evidenceGuard, evidenceSets, oldColumns, terminal } from './forward-only.ts';
+import { evidenceGuard, evidenceSets, lockRow, terminal } from './forward-only.ts';
 import type { Message } from './message.ts';
 import { columns, only } from './messages.ts';
 
@@ -37,8 +37,7 @@ export async function recordEvidence(
   attempt: number | null,
 ): Promise<EvidenceRecorded> {
   const text = `
-    WITH old AS (SELECT ${oldColumns} FROM message WHERE uuid = $8 FOR UPDATE),
-    changed AS (
+    WITH ${lockRow('$8')}, changed AS (
       UPDATE message m SET ${evidenceSets} FROM old WHERE m.uuid = old.uuid AND ${evidenceGuard}
       RETURNING m.*, old.status AS status_before
     ), second AS (
@@ -58,8 +57,8 @@ export async function recordEvidence(
     )
     SELECT ${columns}, true AS "isChanged", false AS "isDuplicate", ${isFinished}, ${hasKept} FROM changed
     UNION ALL
-    SELECT ${columns}, false, EXISTS (SELECT FROM second), ${isFinished}, ${hasKept} FROM message
-    WHERE uuid = $8 AND NOT EXISTS (SELECT FROM changed)`;
+    SELECT ${columns}, false, EXISTS (SELECT FROM second), ${isFinished}, ${hasKept} FROM old
+    WHERE NOT EXISTS (SELECT FROM changed)`;
   const name = evidence.source === 'answer' ? 'record-accepted' : 'record-evidence';
   const values = [...evidenceValues(evidence), uuid, attempt, evidence.status];
   try {
@@ -88,11 +87,10 @@ const closingValues = ({ uuid, n }: AttemptId, closed: Closing) => [
 ];
 
 /** Only while this is the latest attempt and nothing proves that Twilio has it. */
-const isStillOurs = `uuid = $1 AND attempts = $2 AND status = 'accepted' AND twilio_sid IS NULL`;
+const isStillOurs = `m.uuid = old.uuid AND old.attempts = $2 AND old.status = 'accepted' AND old.twilio_sid IS NULL`;
 /** The row after the statement, be it changed or not. */
 const eitherWay = (changed: string) => `
-  SELECT ${columns} FROM ${changed}
-  UNION ALL SELECT ${columns} FROM message WHERE uuid = $1 AND NOT EXISTS (SELECT FROM ${changed})`;
+  SELECT ${columns} FROM ${changed} UNION ALL SELECT ${columns} FROM old WHERE NOT EXISTS (SELECT FROM ${changed})`;
 
 /**
  * Ends a message that Twilio refused or never got, unless there is evidence that Twilio has it after all. `freesKey`: its
@@ -107,10 +105,10 @@ export async function recordRefused(
   const { rows } = await db.query<Message>({
     name: 'record-refused',
     text: `
-      WITH closed AS (${closing}), ended AS (
-        UPDATE message SET status = 'error', error_code = $5, error_message = $7, modified = ${utcNow},
-          unresolved = false, step = NULL, due = NULL, epoch = epoch + 1
-        WHERE ${isStillOurs} RETURNING *
+      WITH ${lockRow('$1')}, closed AS (${closing}), ended AS (
+        UPDATE message m SET status = 'error', error_code = $5, error_message = $7, modified = ${utcNow},
+          unresolved = false, step = NULL, due = NULL, epoch = m.epoch + 1
+        FROM old WHERE ${isStillOurs} RETURNING m.*
       ), freed AS (
         DELETE FROM idempotency_key USING ended WHERE $8 AND message_uuid = ended.uuid
       ) ${eitherWay('ended')}`,
@@ -124,12 +122,12 @@ export async function recordPutBack(db: Db, attempt: AttemptId, closed: Closing,
   const { rows } = await db.query<Message>({
     name: 'record-put-back',
     text: `
-      WITH closed AS (${closing}), back AS (
-        UPDATE message SET step = CASE WHEN deleted IS NULL THEN 'send' END,
-          status = CASE WHEN deleted IS NULL THEN status ELSE 'canceled' END,
-          due = CASE WHEN deleted IS NULL THEN least(${utcNow} + $7::int * interval '1 ms', valid_until) END,
-          unresolved = false, epoch = epoch + 1
-        WHERE ${isStillOurs} AND step = 'resolve' RETURNING *
+      WITH ${lockRow('$1')}, closed AS (${closing}), back AS (
+        UPDATE message m SET step = CASE WHEN old.deleted IS NULL THEN 'send' END,
+          status = CASE WHEN old.deleted IS NULL THEN m.status ELSE 'canceled' END,
+          due = CASE WHEN old.deleted IS NULL THEN least(${utcNow} + $7::int * interval '1 ms', m.valid_until) END,
+          unresolved = false, epoch = m.epoch + 1
+        FROM old WHERE ${isStillOurs} AND old.step = 'resolve' RETURNING m.*
       ) ${eitherWay('back')}`,
     values: [...closingValues(attempt, closed), afterMs],
   });
@@ -146,9 +144,10 @@ export async function recordRetry(
   const { rowCount } = await db.query({
     name: 'record-retry',
     text: `
-      WITH closed AS (${closing}), again AS (
-        UPDATE message SET attempts = attempts + 1, due = ${utcNow} + ($7::int + $8::int) * interval '1 ms', epoch = epoch + 1
-        WHERE ${isStillOurs} AND step = 'resolve' RETURNING uuid, attempts
+      WITH ${lockRow('$1')}, closed AS (${closing}), again AS (
+        UPDATE message m SET attempts = m.attempts + 1, due = ${utcNow} + ($7::int + $8::int) * interval '1 ms',
+          epoch = m.epoch + 1
+        FROM old WHERE ${isStillOurs} AND old.step = 'resolve' RETURNING m.uuid, m.attempts
       ), licence AS (
         SELECT uuid, attempts AS n, ${utcNow} AS started, ${utcNow} + $7::int * interval '1 ms' AS deadline FROM again
       ), licensed AS (
@@ -163,7 +162,7 @@ export async function recordRetry(
 export async function recordUnknown(db: Db, attempt: AttemptId, closed: Closing): Promise<Message> {
   const { rows } = await db.query<Message>({
     name: 'record-unknown',
-    text: `WITH closed AS (${closing}) SELECT ${columns} FROM message WHERE uuid = $1`,
+    text: `WITH ${lockRow('$1')}, closed AS (${closing}) SELECT ${columns} FROM old`,
     values: closingValues(attempt, closed),
   });
   return only(rows);

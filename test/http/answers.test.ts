@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { expectProblem } from '../support/http.ts';
-import { type Answer, startTestService, type TestService, text } from '../support/service.ts';
+import { type Answer, freshText, startTestService, type TestService, text } from '../support/service.ts';
 import { closedAddress } from '../support/tcp.ts';
 import {
   type FakeTwilio,
@@ -29,13 +29,13 @@ const attempts = (uuid: string) =>
   service.query('SELECT n, outcome, http_status, error_code FROM attempt WHERE message_uuid = $1 ORDER BY n', [uuid]);
 const countRows = async () => (await service.query('SELECT FROM message')).length;
 
-/** Sends a text while Twilio answers so; Twilio must have been asked exactly once. */
-async function postAnswered(reply: Reply): Promise<Answer> {
+/** Sends a text while Twilio answers so; Twilio must have been asked exactly once, or so often as may be. */
+async function postAnswered(reply: Reply, { asked = [1] } = {}): Promise<Answer> {
   const before = twilio.asked.filter(isCreate).length;
   twilio.answerWith(() => reply);
-  const answer = await service.post(text);
+  const answer = await service.post(freshText());
   twilio.answerWith(undefined);
-  expect(twilio.asked.filter(isCreate).length - before).toBe(1);
+  expect(asked).toContain(twilio.asked.filter(isCreate).length - before);
   return answer;
 }
 
@@ -53,7 +53,7 @@ describe('Who owns the message after the answer: 200', () => {
     expect(answer.headers.get('x-message-id')).toBe(answer.json.uuid);
     expect(answer.headers.has('location')).toBe(false);
     expect(await attempts(answer.json.uuid)).toEqual([
-      { n: 1, outcome: 'accepted', http_status: null, error_code: null },
+      { n: 1, outcome: 'accepted', http_status: 201, error_code: null },
     ]);
   });
 
@@ -85,7 +85,7 @@ describe('Who owns the message after the answer: 202, the outcome at Twilio is n
     const { uuid } = answer.json;
     expect(answer.headers.get('location')).toBe(`/dhos/v1/sms/${uuid}`);
     expect(answer.headers.get('x-message-id')).toBe(uuid);
-    expect(answer.json).toMatchObject({ ...text, status: 'accepted' });
+    expect(answer.json).toMatchObject({ receiver: text.receiver, status: 'accepted' });
     expect(answer.json).not.toHaveProperty('twilio_sid');
     expect(await get(uuid)).toEqual(answer.json);
     expect(await attempts(uuid)).toEqual([{ n: 1, outcome: 'unknown', http_status: httpStatus, error_code: null }]);
@@ -126,7 +126,12 @@ describe('Who owns the message after the answer: 422, Twilio refused this messag
     expectProblem(answer, 422, detail, { error_code: String(code), message_id });
     expect(answer.headers.has('retry-after')).toBe(false);
     const found = await get(String(message_id));
-    expect(found).toMatchObject({ ...text, status: 'error', error_code: String(code), error_message: detail });
+    expect(found).toMatchObject({
+      receiver: text.receiver,
+      status: 'error',
+      error_code: String(code),
+      error_message: detail,
+    });
     expect(found).not.toHaveProperty('twilio_sid');
     expect(await attempts(found.uuid)).toEqual([
       { n: 1, outcome: 'refused', http_status: httpStatus, error_code: String(code) },
@@ -199,7 +204,30 @@ describe('Who owns the message after the answer: 503 + Retry-After, not sent and
     ['404: the account', twilioError(404, 20404), '30', 'Twilio refused the message.', '20404'],
     ['a full queue', twilioError(400, 21611), '30', "The sender's queue at Twilio is full.", '21611'],
   ])('Twilio answers %s', async (_what, reply, retryAfter, reason, error_code) => {
-    await expectNotSent(await postAnswered(reply), reason, retryAfter, { error_code });
+    const isTooMany = typeof reply === 'object' && 'status' in reply && reply.status === 429;
+    const asked = isTooMany ? [1, 2, 3] : [1];
+    await expectNotSent(await postAnswered(reply, { asked }), reason, retryAfter, { error_code });
+  });
+
+  test('too many requests: three tries within the time of the call, each with a licence of its own', async () => {
+    const answer = await postAnswered(twilioError(429, 20429, { 'retry-after': '0.1' }), { asked: [3] });
+    expect(await attempts(String(answer.headers.get('x-message-id')))).toEqual(
+      [1, 2, 3].map((n) => ({ n, outcome: 'refused', http_status: 429, error_code: '20429' })),
+    );
+  });
+
+  test('too many requests once: the second try hands it over', async () => {
+    const sid = newSid();
+    let creates = 0;
+    twilio.answerWith(() => {
+      creates += 1;
+      return creates === 1
+        ? twilioError(429, 20429, { 'retry-after': '0.1' })
+        : { status: 201, body: resource({ sid }) };
+    });
+    const answer = await service.post(freshText());
+    twilio.answerWith(undefined);
+    expect([answer.status, answer.json.twilio_sid, creates]).toEqual([200, sid, 2]);
   });
 
   test('Twilio cannot be reached', async () => {

@@ -134,13 +134,19 @@ describe('Callbacks are joined to their message', () => {
     expect([(await get(one.uuid)).status, (await get(two.uuid)).status]).toEqual(['sent', 'queued']);
   });
 
-  test('a second SID for a message that has one changes nothing and is kept', async () => {
+  test('a second SID for a message that has one changes nothing, is kept, counted and logged: Twilio has it twice', async () => {
     const { json } = await service.post(text);
     const sid = newSid();
     const query = `?m=${json.uuid}&a=1`;
     expect((await service.callback({ MessageSid: sid, MessageStatus: 'failed' }, { query })).status).toBe(204);
     expect(await get(json.uuid)).toEqual(json);
-    expect(await kept(sid)).toMatchObject([{ message_uuid: null, message_status: 'failed' }]);
+    expect(await kept(sid)).toMatchObject([{ message_uuid: json.uuid, message_status: 'failed' }]);
+    const seconds = await service.query('SELECT twilio_sid, attempt FROM duplicate_handover WHERE message_uuid = $1', [
+      json.uuid,
+    ]);
+    expect(seconds).toEqual([{ twilio_sid: sid, attempt: 1 }]);
+    expect((await service.call('/metrics')).text).toMatch(/^sms_duplicate_handover_total 1$/m);
+    expect(service.logged()).toMatch(new RegExp(`"level":"ERROR".*"twilioSid":"${sid}".*second copy`));
   });
 
   test.each([

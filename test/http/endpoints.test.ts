@@ -195,6 +195,8 @@ describe('Endpoints of the mission: also there today', () => {
       '/dhos/v1/sms/bulk_update get,post',
       '/dhos/v1/sms/callback post',
       '/dhos/v1/sms/{message_id} delete,get',
+      '/dhos/v1/sms/{message_id}/events get',
+      '/dhos/v1/sms/{message_id}/settle post',
       '/dhos/v1/sms_status_counts get',
       '/healthcheck get',
       '/metrics get',

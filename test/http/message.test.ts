@@ -250,7 +250,7 @@ describe('The message', () => {
     twilio.answerWith(async ({ form }) => {
       const uuid = new URL(form.StatusCallback ?? '').searchParams.get('m');
       before = await service.query(
-        'SELECT status, twilio_sid, n, outcome FROM message JOIN attempt ON uuid = message_uuid WHERE uuid = $1',
+        'SELECT status, message.twilio_sid, n, outcome FROM message JOIN attempt ON uuid = message_uuid WHERE uuid = $1',
         [uuid],
       );
       return { status: 201, body: resource() };

@@ -60,7 +60,7 @@ describe('recorded before sent (G1)', () => {
     expect((await service.post(text)).status).toBe(200);
     expect(seen).toEqual([{ status: 'accepted', twilio_sid: null, n: 1, closed: null, busy: 0 }]);
     const [attempt] = await service.query('SELECT outcome, http_status, closed IS NOT NULL AS closed FROM attempt');
-    expect(attempt).toEqual({ outcome: 'accepted', http_status: null, closed: true });
+    expect(attempt).toEqual({ outcome: 'accepted', http_status: 201, closed: true });
   });
 
   test('kill -9 between the row and the call to Twilio leaves a row that says so', async () => {

@@ -28,6 +28,14 @@ export type Json = any;
 
 export const tenant = { 'x-trustomer': 'OUH', 'x-product': 'GDM' };
 export const text = { sender: '+447700900001', receiver: '+447700900123', content: 'Your appointment is on Monday.' };
+let texts = 0;
+
+/** A text of its own: while Twilio may or may not have a text, an identical one to the same number has to wait. */
+export function freshText(): typeof text {
+  texts += 1;
+  return { ...text, content: `Your appointment is on Monday, in room ${texts}.` };
+}
+
 /** The environment of the platform's own tests: Twilio disabled. */
 export const quiet = {
   TWILIO_DISABLED: 'true',
