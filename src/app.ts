@@ -167,7 +167,7 @@ export async function startService(
         isQuiet,
         accept: (order) => acceptMessage({ db, log, hash, settleMs, duplicateWindowS }, order),
         send: (licence, requestLog) => sendMessage({ ...sending, log: requestLog }, licence),
-        onReady: () => work?.kick(),
+        onReady: (uuid) => work?.ready(uuid),
       },
       callbacks: {
         receive: (callback, claimedUuid) => receiveCallback(db, callback, claimedUuid),

@@ -6,7 +6,13 @@ export type Tx = {
 };
 
 /** A statement with a name is prepared once a connection; unnamed ones are for what runs rarely. */
-export type Statement = { readonly name?: string; readonly text: string; readonly values?: readonly unknown[] };
+export type Statement = {
+  readonly name?: string;
+  readonly text: string;
+  readonly values?: readonly unknown[];
+  /** How long its answer is waited for, in milliseconds; without it the common limit counts. */
+  readonly query_timeout?: number;
+};
 type Result<Row> = { readonly rows: Row[]; readonly rowCount: number };
 
 export type Db = {
@@ -78,7 +84,7 @@ async function withClient<T>(client: pg.PoolClient, work: (client: pg.PoolClient
 
 async function inTransaction<T>(client: pg.PoolClient, work: (tx: Tx) => Promise<T>): Promise<T> {
   const query = <Row extends pg.QueryResultRow>(statement: Statement) =>
-    run<Row>(client, { ...statement, query_timeout: TRANSACTION_TIMEOUT_MS });
+    run<Row>(client, { query_timeout: TRANSACTION_TIMEOUT_MS, ...statement });
   let isCommitting = false;
   try {
     await query({ text: 'BEGIN' });
@@ -100,10 +106,7 @@ async function inTransaction<T>(client: pg.PoolClient, work: (tx: Tx) => Promise
   }
 }
 
-async function run<Row extends pg.QueryResultRow>(
-  client: pg.PoolClient,
-  statement: Statement & { readonly query_timeout?: number },
-): Promise<Result<Row>> {
+async function run<Row extends pg.QueryResultRow>(client: pg.PoolClient, statement: Statement): Promise<Result<Row>> {
   const values = statement.values?.map((value) => (value instanceof Date ? utcTimestamp(value) : value)) ?? [];
   const result = await client.query<Row>({ ...statement, values }).catch(refuseBroken);
   return { rows: result.rows, rowCount: result.rowCount ?? 0 };

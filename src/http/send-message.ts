@@ -22,8 +22,8 @@ export type SendMessageDeps = {
   readonly isQuiet: boolean;
   readonly accept: (order: SendOrder) => Promise<Accepted>;
   readonly send: (licence: Licence, log: FastifyBaseLogger) => Promise<Sent>;
-  /** A message waits to be sent by the claim loop. */
-  readonly onReady: () => void;
+  /** A message that this replica has recorded waits to be sent by its claim loop. */
+  readonly onReady: (uuid: string) => void;
 };
 
 /** The platform's clients give up after 15 s, so an answer leaves within 14. */
@@ -103,7 +103,7 @@ async function recordForLater(deps: SendMessageDeps, asked: Asked): Promise<Outc
   const answerBy = performance.now() + ANSWER_WITHIN_MS;
   const accepted = await inTime(deps.accept({ ...asked, send: 'later' }), answerBy);
   if (accepted.kind !== 'recorded') return answerEarlier(deps, accepted, answerBy);
-  deps.onReady();
+  deps.onReady(accepted.message.uuid);
   return { sent: { kind: 'ours', message: accepted.message }, isReplayed: false };
 }
 

@@ -1,6 +1,7 @@
 import type { Db } from '../db/db.ts';
 import type { Log } from '../log.ts';
 import {
+  claimToLookBack,
   claimToResolve,
   claimToSend,
   claimToVerify,
@@ -9,7 +10,7 @@ import {
   type ToSend,
   type ToVerify,
 } from '../message/due-messages.ts';
-import { type ResolveDeps, resolveMessage } from '../message/resolve.ts';
+import { lookBack, type ResolveDeps, resolveMessage } from '../message/resolve.ts';
 import type { Licence, Sent } from '../message/send.ts';
 import { verifyMessage } from '../message/verify.ts';
 import type { Pace } from '../twilio/pace.ts';
@@ -37,12 +38,22 @@ const EXPIRE_AT_ONCE = 500;
 /** In one look: pages of ten seconds each. A claimer that takes longer loses its turn, and what it concludes counts for nothing. */
 const LOOK_LEASE_MS = 60_000;
 
+export type Background = {
+  /** This replica has just recorded a message to be sent later: it need not become due first. */
+  ready(uuid: string): void;
+  /** Claims nothing more and waits for what is under way. */
+  stop(): Promise<void>;
+};
+
 /** What runs without anybody waiting for it: sends what is ready, resolves what is unknown, settles contradictions. */
-export function startBackground(deps: BackgroundDeps): DueLoop {
-  const loops = [startSending(deps), startResolving(deps), startVerifying(deps), startExpiring(deps)];
+export function startBackground(deps: BackgroundDeps): Background {
+  const own = new Set<string>();
+  const sending = startSending(deps, own);
+  const loops = [sending, startResolving(deps), startVerifying(deps), startLookingBack(deps), startExpiring(deps)];
   return {
-    kick: () => {
-      for (const loop of loops) loop.kick();
+    ready: (uuid) => {
+      own.add(uuid);
+      sending.kick();
     },
     stop: async () => {
       await Promise.all(loops.map((loop) => loop.stop()));
@@ -52,8 +63,15 @@ export function startBackground(deps: BackgroundDeps): DueLoop {
 
 type Licensed = ToSend & { readonly giveUpAt: number; readonly release: () => void };
 
-function startSending(deps: BackgroundDeps): DueLoop {
+function startSending(deps: BackgroundDeps, own: Set<string>): DueLoop {
   const { db, slots, pace } = deps;
+
+  /** Offered once: what cannot be claimed now (its twin is under way) becomes due like everybody's. */
+  function takeOwn(limit: number): string[] {
+    const some = [...own.values().take(limit)];
+    for (const uuid of some) own.delete(uuid);
+    return some;
+  }
 
   /** Takes the places first: what is licensed is called at once. */
   async function claim(limit: number): Promise<Licensed[]> {
@@ -62,17 +80,21 @@ function startSending(deps: BackgroundDeps): DueLoop {
     const claimed: ToSend[] = [];
     try {
       const { callWithinMs: withinMs, settleMs } = deps;
-      if (places.length > 0) claimed.push(...(await claimToSend(db, { limit: places.length, withinMs, settleMs })));
+      if (places.length > 0)
+        claimed.push(...(await claimToSend(db, { limit: places.length, withinMs, settleMs, own: takeOwn(limit) })));
     } finally {
       for (const release of places.slice(claimed.length)) release();
     }
+    if (own.size > 0) loop.kick();
     const giveUpAt = began + deps.callWithinMs;
     return claimed.map((one, at) => ({ ...one, giveUpAt, release: places[at] ?? (() => {}) }));
   }
 
   const run = ({ message, n, giveUpAt, release }: Licensed) =>
     deps.send({ message, n, giveUpAt, isAwaited: false }).finally(release);
-  return startDueLoop({ name: 'send', capacity: () => pace.limit(slots.free()), claim, run }, deps.log, deps.stopping);
+  const capacity = () => pace.limit(slots.free());
+  const loop = startDueLoop({ name: 'send', capacity, claim, run }, deps.log, deps.stopping);
+  return loop;
 }
 
 function startResolving({ db, log, stopping, resolve }: BackgroundDeps): DueLoop {
@@ -88,6 +110,15 @@ function startVerifying({ db, log, stopping, resolve }: BackgroundDeps): DueLoop
   return startBounded<ToVerify>('verify', LOOKS_AT_ONCE, {
     claim: (limit) => claimToVerify(db, { limit, leaseMs: LOOK_LEASE_MS }),
     run: (claim) => verifyMessage(resolve, claim),
+    log,
+    stopping,
+  });
+}
+
+function startLookingBack({ db, log, stopping, resolve }: BackgroundDeps): DueLoop {
+  return startBounded<ToResolve>('look back', LOOKS_AT_ONCE, {
+    claim: (limit) => claimToLookBack(db, { limit, leaseMs: LOOK_LEASE_MS }),
+    run: (claim) => lookBack(resolve, claim),
     log,
     stopping,
   });

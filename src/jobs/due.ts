@@ -24,6 +24,7 @@ const TICK_MS = 500;
 const GATHER_MS = 5;
 /** While the database does not answer. */
 const TROUBLE_PAUSE_MS = 1_000;
+const LONGEST_TROUBLE_PAUSE_MS = 8_000;
 
 /**
  * Claims what is due and runs it, for as long as the service runs. Every replica does so over the same rows without knowing of
@@ -68,25 +69,29 @@ export function startDueLoop<Item>(work: Work<Item>, log: Log, stopping: AbortSi
     if (isKicked || stopping.aborted) return;
     const woken = new AbortController();
     wake = () => woken.abort();
-    await delay(ms, undefined, { signal: AbortSignal.any([woken.signal, stopping]) }).catch(() => {});
+    await delay(ms, undefined, { signal: woken.signal }).catch(() => {});
     wake = () => {};
   }
 
   async function loop(): Promise<void> {
+    let troubleMs = TROUBLE_PAUSE_MS;
     while (!stopping.aborted) {
       isKicked = false;
       try {
         await claimOnce();
+        troubleMs = TROUBLE_PAUSE_MS;
         await pause(isBehind && work.capacity() > 0 ? 0 : TICK_MS);
         await delay(GATHER_MS);
       } catch (error) {
         log.warn({ err: error, work: work.name }, 'due work could not be claimed');
         isKicked = false;
-        await pause(TROUBLE_PAUSE_MS);
+        await pause(troubleMs);
+        troubleMs = Math.min(troubleMs * 2, LONGEST_TROUBLE_PAUSE_MS);
       }
     }
   }
 
+  stopping.addEventListener('abort', kick);
   const looping = loop();
   return {
     kick,

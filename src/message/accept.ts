@@ -5,7 +5,8 @@ import type { Log } from '../log.ts';
 import { findKey } from './idempotency-keys.ts';
 import type { KeyedHash } from './keyed-hash.ts';
 import type { Message, MessageRequest, Tenant } from './message.ts';
-import { findRepeated, getEarlier, type Order, recordMessage, voidMessage } from './messages.ts';
+import { getEarlier } from './messages.ts';
+import { findRepeated, type Order, recordMessage, voidMessage } from './orders.ts';
 
 export type AcceptDeps = {
   readonly db: Db;

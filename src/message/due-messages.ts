@@ -13,11 +13,12 @@ export type ToSend = { readonly message: Message; readonly n: number };
 
 /**
  * Claims messages that are ready and licenses their next attempt, in one commit before any socket opens (G1). Of identical
- * texts one at a time: while Twilio may or may not have one, the others wait their turn.
+ * texts one at a time: while Twilio may or may not have one, the others wait their turn. `own`: messages that this
+ * replica has just recorded; they need not become due first.
  */
 export async function claimToSend(
   db: Db,
-  claim: { limit: number; withinMs: number; settleMs: number },
+  claim: { limit: number; withinMs: number; settleMs: number; own: readonly string[] },
 ): Promise<ToSend[]> {
   try {
     const { rows } = await db.query<Message>({
@@ -25,7 +26,7 @@ export async function claimToSend(
       text: `
         WITH ready AS (
           SELECT uuid, text_hash FROM message m
-          WHERE step = 'send' AND due <= ${utcNow} AND ${horizon('m')} > ${utcNow}
+          WHERE step = 'send' AND (due <= ${utcNow} OR uuid = ANY($4)) AND ${horizon('m')} > ${utcNow}
             AND NOT EXISTS (SELECT FROM message twin WHERE twin.text_hash = m.text_hash AND twin.unresolved)
           ORDER BY due LIMIT $1 FOR UPDATE SKIP LOCKED
         ), once AS (
@@ -40,7 +41,7 @@ export async function claimToSend(
           ${licenceFrom('licence')}
         )
         SELECT ${columns} FROM claimed`,
-      values: [claim.limit, claim.withinMs, claim.settleMs],
+      values: [claim.limit, claim.withinMs, claim.settleMs, claim.own],
     });
     return rows.map((message) => ({ message, n: message.attempts }));
   } catch (error) {
@@ -89,20 +90,35 @@ export type ToResolve = {
 export async function claimToResolve(db: Db, claim: { limit: number; leaseMs: number }): Promise<ToResolve[]> {
   const { rows } = await db.query<ToResolve>({
     name: 'claim-to-resolve',
-    text: `
-      WITH ${claimed('resolve')}
-      SELECT uuid, epoch, sender, receiver_e164 AS "to", content,
-        (SELECT json_agg(json_build_object('n', n, 'started', started || 'Z') ORDER BY n) FROM attempt
-         WHERE message_uuid = uuid AND outcome IS DISTINCT FROM 'refused' AND outcome IS DISTINCT FROM 'not processed') AS attempts,
-        (SELECT looks FROM attempt WHERE message_uuid = uuid AND n = claimed.attempts) AS looks
-      FROM claimed`,
+    text: wantedSql('resolve'),
     values: [claim.limit, claim.leaseMs],
   });
   return rows;
 }
 
+/** What it takes to look for a claimed message in Twilio's log. */
+function wantedSql(step: 'resolve' | 'look back'): string {
+  return `
+    WITH ${claimed(step)}
+    SELECT uuid, epoch, sender, receiver_e164 AS "to", content,
+      (SELECT json_agg(json_build_object('n', n, 'started', started || 'Z') ORDER BY n) FROM attempt
+       WHERE message_uuid = uuid AND outcome IS DISTINCT FROM 'refused' AND outcome IS DISTINCT FROM 'not processed') AS attempts,
+      (SELECT looks FROM attempt WHERE message_uuid = uuid AND n = claimed.attempts) AS looks
+    FROM claimed`;
+}
+
 /** A message that two callbacks gave different ends: Twilio is asked. */
 export type ToVerify = { readonly uuid: string; readonly epoch: number; readonly twilioSid: string };
+
+/** A message that was sent again after it was found absent: has an earlier attempt been accepted late (G4)? */
+export async function claimToLookBack(db: Db, claim: { limit: number; leaseMs: number }): Promise<ToResolve[]> {
+  const { rows } = await db.query<ToResolve>({
+    name: 'claim-to-look-back',
+    text: wantedSql('look back'),
+    values: [claim.limit, claim.leaseMs],
+  });
+  return rows;
+}
 
 export async function claimToVerify(db: Db, claim: { limit: number; leaseMs: number }): Promise<ToVerify[]> {
   const { rows } = await db.query<ToVerify>({
@@ -114,7 +130,7 @@ export async function claimToVerify(db: Db, claim: { limit: number; leaseMs: num
 }
 
 /** A CTE: rows that are due for this step, now this claimer's for $2 ms; at most $1 of them. */
-function claimed(step: 'resolve' | 'verify'): string {
+function claimed(step: 'resolve' | 'verify' | 'look back'): string {
   return `ready AS (
       SELECT uuid FROM message WHERE step = '${step}' AND due <= ${utcNow} ORDER BY due LIMIT $1 FOR UPDATE SKIP LOCKED
     ), claimed AS (
@@ -175,17 +191,17 @@ export async function recordLook(
   return rowCount === 1;
 }
 
-/** Ends a claim to verify, or puts it off. */
-export async function recordVerified(
+/** Ends a claim to verify or to look back, or puts it off. */
+export async function recordChecked(
   db: Db,
   claim: { uuid: string; epoch: number; againAfterMs: number | null },
 ): Promise<void> {
   await db.query({
-    name: 'record-verified',
+    name: 'record-checked',
     text: `
       UPDATE message SET step = CASE WHEN $3::int IS NULL THEN NULL ELSE step END,
         due = ${utcNow} + $3::int * interval '1 ms', epoch = epoch + 1
-      WHERE uuid = $1 AND epoch = $2 AND step = 'verify'`,
+      WHERE uuid = $1 AND epoch = $2 AND step IN ('verify', 'look back')`,
     values: [claim.uuid, claim.epoch, claim.againAfterMs],
   });
 }

@@ -24,6 +24,8 @@ const bringsDate = `($5::varchar IS NOT NULL AND old.date_sent IS DISTINCT FROM 
 const bringsSid = '(old.twilio_sid IS NULL)';
 const needsVerifying = `(${isContradiction} AND $7 <> 'fetch' AND old.step IS DISTINCT FROM 'verify')`;
 
+/** It was sent again although Twilio may still take an earlier attempt: its log is looked at once more (G4). */
+const wasAbsent = `(m.attempts > 1 AND EXISTS (SELECT FROM attempt WHERE message_uuid = m.uuid AND outcome = 'absent'))`;
 const isNews = `(${bringsSid} OR ${movesForward} OR ${bringsCode} OR ${bringsDate})`;
 
 /** With a SID nothing is left to find out or to send; a contradiction is to be looked at. */
@@ -36,8 +38,10 @@ export const evidenceSets = `
   status = CASE WHEN ${movesForward} THEN $2 ELSE m.status END,
   date_sent = coalesce($5, m.date_sent),
   unresolved = false,
-  step = CASE WHEN ${needsVerifying} THEN 'verify' WHEN ${bringsSid} THEN NULL ELSE m.step END,
-  due = CASE WHEN ${needsVerifying} THEN ${utcNow} WHEN ${bringsSid} THEN NULL ELSE m.due END,
+  step = CASE WHEN ${needsVerifying} THEN 'verify' WHEN ${bringsSid} AND ${wasAbsent} THEN 'look back'
+              WHEN ${bringsSid} THEN NULL ELSE m.step END,
+  due = CASE WHEN ${needsVerifying} THEN ${utcNow} WHEN ${bringsSid} AND ${wasAbsent} THEN coalesce(m.due, ${utcNow})
+             WHEN ${bringsSid} THEN NULL ELSE m.due END,
   epoch = m.epoch + CASE WHEN ${needsVerifying} OR ${bringsSid} THEN 1 ELSE 0 END,
   modified = CASE WHEN ${isNews} THEN ${utcNow} ELSE m.modified END`;
 

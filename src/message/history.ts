@@ -129,14 +129,16 @@ function tellEvent(row: EventRow): Happening {
   };
 }
 
-function eventInWords({ kind, status_after, details }: EventRow): string {
+function eventInWords({ kind, status_before, status_after, details }: EventRow): string {
   switch (kind) {
     case 'looked':
       return details.next === 'send again'
         ? "A second look at Twilio's log showed nothing either: it is sent again."
         : "A look at Twilio's log showed nothing; there will be a second one.";
     case 'found':
-      return "It was found in Twilio's log: Twilio has it.";
+      return status_before === 'accepted' || status_before === 'unconfirmed'
+        ? "It was found in Twilio's log: Twilio has it."
+        : `Twilio's log said ${String(details.said)}.`;
     case 'fetched':
       return `Twilio was asked and said ${String(details.said)}.`;
     case 'joined':

@@ -2,11 +2,11 @@ import type { Db } from '../db/db.ts';
 import type { Log } from '../log.ts';
 import type { TwilioClient } from '../twilio/client.ts';
 import type { TwilioMessage } from '../twilio/outcome.ts';
-import { type Conclusion, recordLook, type ToResolve } from './due-messages.ts';
+import { type Conclusion, recordChecked, recordLook, type ToResolve } from './due-messages.ts';
 import { evidenceOf } from './evidence.ts';
 import { type AtTwilio, sidsOfOthers } from './messages.ts';
 import { recordEvidence, SidTaken } from './outcomes.ts';
-import { beginOfLog, hidesNumbers, readLog, sidsIn } from './twilio-log.ts';
+import { beginOfLog, hidesNumbers, type LogReading, readLog, sidsIn } from './twilio-log.ts';
 
 /** What a look at Twilio's log came to. */
 export type Look = 'found' | 'nothing' | 'proves nothing' | 'failed' | 'overtaken';
@@ -44,13 +44,34 @@ export async function resolveMessage(deps: ResolveDeps, claim: ToResolve): Promi
   deps.log.info({ messageId: claim.uuid, look, looks: claim.looks }, "looked in Twilio's log");
 }
 
-async function lookFor(deps: ResolveDeps, claim: ToResolve): Promise<Look> {
+/**
+ * The message was found absent and sent again, and has its SID. An earlier attempt that Twilio accepted after all, later than
+ * the settle time, is looked for once: its callbacks would tell, too, but may be lost. Never silent (G4).
+ */
+export async function lookBack(deps: ResolveDeps, claim: ToResolve): Promise<void> {
+  const { uuid, epoch } = claim;
+  const reading = await readTwilioLog(deps, claim);
+  if (reading.kind === 'failed') return recordChecked(deps.db, { uuid, epoch, againAfterMs: nextLookMs(deps) });
+  if (reading.kind === 'found') await recordFound(deps, claim, reading.copies);
+  return recordChecked(deps.db, { uuid, epoch, againAfterMs: null });
+}
+
+async function readTwilioLog(
+  deps: ResolveDeps,
+  claim: ToResolve,
+): Promise<LogReading | { kind: 'failed'; reason: string }> {
   const since = new Date(claim.attempts[0]?.started ?? 0);
   const listed = await deps.twilio.list({ to: claim.to, pageSize: PAGE_SIZE, since: beginOfLog(since) });
-  if (listed.kind === 'failed') return putOff(deps, claim, listed.reason);
+  if (listed.kind === 'failed') return { kind: 'failed', reason: listed.reason };
   const taken = await sidsOfOthers(deps.db, sidsIn(listed.messages), claim.uuid);
-  const reading = readLog(listed.messages, { sender: claim.sender, content: claim.content, since }, taken);
+  return readLog(listed.messages, { sender: claim.sender, content: claim.content, since }, taken);
+}
+
+async function lookFor(deps: ResolveDeps, claim: ToResolve): Promise<Look> {
+  const reading = await readTwilioLog(deps, claim);
   switch (reading.kind) {
+    case 'failed':
+      return putOff(deps, claim, reading.reason);
     case 'found':
       return recordFound(deps, claim, reading.copies);
     case 'proves nothing':

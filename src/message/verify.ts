@@ -1,7 +1,7 @@
 import type { Db } from '../db/db.ts';
 import type { Log } from '../log.ts';
 import type { TwilioClient } from '../twilio/client.ts';
-import { recordVerified, type ToVerify } from './due-messages.ts';
+import { recordChecked, type ToVerify } from './due-messages.ts';
 import { evidenceOf } from './evidence.ts';
 import { recordEvidence } from './outcomes.ts';
 
@@ -20,12 +20,12 @@ export async function verifyMessage({ db, twilio, log, isQuiet }: VerifyDeps, cl
   const fetched = await twilio.fetch(twilioSid);
   if (fetched.kind === 'failed') {
     log.warn({ messageId: uuid, reason: fetched.reason }, 'Twilio did not tell which of two ends is true');
-    return recordVerified(db, { uuid, epoch, againAfterMs: AGAIN_AFTER_MS });
+    return recordChecked(db, { uuid, epoch, againAfterMs: AGAIN_AFTER_MS });
   }
   if (fetched.kind === 'found') {
     const evidence = evidenceOf({ ...fetched.message, sid: twilioSid }, 'fetch', isQuiet);
     const { isChanged } = await recordEvidence(db, uuid, evidence, null);
     log.info({ messageId: uuid, isChanged }, 'Twilio told which of two ends is true');
   }
-  return recordVerified(db, { uuid, epoch, againAfterMs: null });
+  return recordChecked(db, { uuid, epoch, againAfterMs: null });
 }

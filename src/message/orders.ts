@@ -1,0 +1,145 @@
+import { type Db, type Tx, utcNow, violatedUniqueness } from '../db/db.ts';
+import { licenceFrom } from './attempts.ts';
+import { type Message, type MessageRequest, type Tenant, UNKNOWN_AUTHOR } from './message.ts';
+import { columns, only } from './messages.ts';
+
+/** With the wait for a connection this leaves time to make a recording void, should it break off, before the caller is answered. */
+const RECORD_WITHIN_MS = 8_000;
+/**
+ * A message to be sent later is left to the replica that recorded it for so long: longer than any POST waits, so that a
+ * recording that broke off is void before anybody else could send it.
+ */
+const OTHERS_AFTER_MS = 20_000;
+
+/** What tx 1 records. */
+export type Order = {
+  readonly uuid: string;
+  readonly tenant: Tenant;
+  readonly request: MessageRequest;
+  /** Of sender, number and text: see message_unresolved_twin. */
+  readonly textHash: string;
+  readonly key: { readonly hash: string; readonly fingerprint: string } | null;
+  /** Now, with attempt 1, for which there is so much time; or by the claim loop. */
+  readonly send: { readonly withinMs: number; readonly settleMs: number } | 'later';
+};
+
+export type Inserted =
+  | { readonly kind: 'recorded'; readonly message: Message }
+  /** Twilio may or may not have an identical text: only one of them at a time may be in that state. */
+  | { readonly kind: 'twin' }
+  | { readonly kind: 'key taken' };
+
+/**
+ * Tx 1 (G1): the message with status `accepted`, the licence for attempt 1, and the key, all or nothing, in one statement.
+ * A message that is sent now counts as unresolved from here on, and is looked for at Twilio once its time and the settle
+ * time are over: whoever dies in between leaves everything that the resolver needs. One that is sent later belongs to this
+ * replica at first: the others take it up when it has not been claimed by then.
+ */
+export async function recordMessage(db: Db | Tx, order: Order): Promise<Inserted> {
+  const { tenant, request, send, key } = order;
+  const isNow = send !== 'later';
+  try {
+    const { rows } = await db.query<Message>({
+      name: 'record-message',
+      query_timeout: RECORD_WITHIN_MS,
+      text: `
+        WITH recorded AS (
+          INSERT INTO message (uuid, created, created_by_, modified, modified_by_, sender, receiver, content, status,
+                               trustomer_code, product_name, error_code, error_message, receiver_e164, valid_until,
+                               text_hash, step, due, attempts, unresolved)
+          VALUES ($1, ${utcNow}, $2, ${utcNow}, $2, $3, $4, $5, 'accepted', $6, $7, $8, $9, $10, $11, $12,
+                  CASE WHEN $13::boolean THEN 'resolve' ELSE 'send' END,
+                  ${utcNow} + CASE WHEN $13::boolean THEN $14::int + $15::int ELSE ${OTHERS_AFTER_MS} END * interval '1 ms',
+                  CASE WHEN $13 THEN 1 ELSE 0 END, $13)
+          RETURNING *
+        ), licence AS (
+          SELECT uuid, 1 AS n, created AS started, created + $14::int * interval '1 ms' AS deadline FROM recorded WHERE $13::boolean
+        ), licensed AS (
+          ${licenceFrom('licence')}
+        ), keyed AS (
+          INSERT INTO idempotency_key (key_hash, fingerprint, message_uuid, created)
+          SELECT $16, $17, uuid, created FROM recorded WHERE $16::varchar IS NOT NULL
+        )
+        SELECT ${columns} FROM recorded`,
+      values: [
+        order.uuid,
+        UNKNOWN_AUTHOR,
+        request.sender,
+        request.receiver,
+        request.content,
+        tenant.trustomerCode,
+        tenant.productName,
+        request.errorCode,
+        request.errorMessage,
+        request.to,
+        request.validUntil,
+        order.textHash,
+        isNow,
+        isNow ? send.withinMs : 0,
+        isNow ? send.settleMs : 0,
+        key?.hash ?? null,
+        key?.fingerprint ?? null,
+      ],
+    });
+    return { kind: 'recorded', message: only(rows) };
+  } catch (error) {
+    const violated = violatedUniqueness(error);
+    if (violated === 'message_unresolved_twin') return { kind: 'twin' };
+    if (violated === 'idempotency_key_pkey') return { kind: 'key taken' };
+    throw error;
+  }
+}
+
+/**
+ * Makes sure that a message whose recording broke off is never sent: a row that stands, or that is being committed at
+ * this moment, ends as `error`; one that is not there is recorded as ended, so that it cannot turn up later. False: too
+ * late, its life goes on.
+ */
+export async function voidMessage(tx: Tx, order: Order, reason: string): Promise<boolean> {
+  const { tenant, request } = order;
+  const { rowCount } = await tx.query({
+    text: `
+      INSERT INTO message AS m (uuid, created, created_by_, modified, modified_by_, sender, receiver, content, status,
+                                trustomer_code, product_name, error_message, receiver_e164, text_hash)
+      VALUES ($1, ${utcNow}, $2, ${utcNow}, $2, $3, $4, $5, 'error', $6, $7, $8, $9, $10)
+      ON CONFLICT (uuid) DO UPDATE SET status = 'error', error_code = NULL, error_message = $8, modified = ${utcNow},
+        step = NULL, due = NULL, unresolved = false, epoch = m.epoch + 1
+      WHERE m.twilio_sid IS NULL AND m.status = 'accepted' AND m.epoch = 0`,
+    values: [
+      order.uuid,
+      UNKNOWN_AUTHOR,
+      request.sender,
+      request.receiver,
+      request.content,
+      tenant.trustomerCode,
+      tenant.productName,
+      reason,
+      request.to,
+      order.textHash,
+    ],
+  });
+  // A statement of its own: it sees the key of a row that was committed while the first one waited for it.
+  await tx.query({
+    text: "DELETE FROM idempotency_key WHERE message_uuid IN (SELECT uuid FROM message WHERE uuid = $1 AND status = 'error')",
+    values: [order.uuid],
+  });
+  return rowCount === 1;
+}
+
+/**
+ * The first message of the same tenant, sender, number and text within the last seconds that was not refused. Two requests
+ * at once ask one after the other: the lock lasts until the transaction has recorded what the answer made it record.
+ */
+export async function findRepeated(tx: Tx, order: Order, windowS: number): Promise<string | null> {
+  await tx.query({ text: 'SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', values: [order.textHash] });
+  const { rows } = await tx.query<{ uuid: string }>({
+    name: 'find-repeated',
+    text: `
+      SELECT uuid FROM message
+      WHERE receiver_e164 = $1 AND created > ${utcNow} - $2::int * interval '1 second' AND text_hash = $3
+        AND trustomer_code = $4 AND product_name = $5 AND deleted IS NULL AND status <> 'error'
+      ORDER BY created LIMIT 1`,
+    values: [order.request.to, windowS, order.textHash, order.tenant.trustomerCode, order.tenant.productName],
+  });
+  return rows[0]?.uuid ?? null;
+}
