@@ -1,6 +1,6 @@
 # Every target is a thin line over an npm script; `make install` runs by itself when package-lock.json has changed.
 .DEFAULT_GOAL := default
-.PHONY: default help install run test lint check bench integration debug openapi readme migrate migrate-down migration update clean
+.PHONY: default help install run test lint check bench chaos chaos-control kill-matrix storm rolling-restarts integration debug openapi readme migrate migrate-down migration update clean
 installed := node_modules/.installed
 
 default: check ## Check everything, then run the tests with coverage
@@ -29,6 +29,26 @@ check: install ## Verify format, lint, types, dead code and lock file; changes n
 
 bench: install ## Measure, beside floors measured in the same run (json=yes: as JSON)
 	npm run --silent bench -- $(if $(filter yes,$(json)),--json)
+
+MESSAGES ?= 2000
+SEED ?= 1
+RUNS ?= 10
+SECONDS ?= 60
+
+chaos: install ## Prove the guarantees under kill -9, crashes and lost answers (MESSAGES=2000 SEED=1)
+	npm run --silent chaos -- --messages $(MESSAGES) --seed $(SEED)
+
+chaos-control: install ## Let the judge of make chaos catch the Python service's order of steps
+	npm run --silent chaos -- --control --messages $(MESSAGES) --seed $(SEED)
+
+kill-matrix: install ## Kill the service before and after each commit that matters (RUNS=10)
+	npm run --silent kill-matrix -- --runs $(RUNS)
+
+storm: install ## Callbacks as fast as the machine takes them (SECONDS=60 SEED=1)
+	npm run --silent storm -- --seconds $(SECONDS) --seed $(SEED)
+
+rolling-restarts: install ## 20 deploys under load, without a failed request
+	npm run --silent rolling-restarts -- --seed $(SEED)
 
 integration: install ## Play the platform's use of the service against a running one
 	npm run --silent integration

@@ -56,28 +56,37 @@ function table(head: string[], rows: string[][]): string {
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
+const tables = ['message', 'attempt', 'callback', 'event', 'duplicate_handover', 'idempotency_key', 'installation'];
+
 type Column = { table_name: string; column_name: string; data_type: string; is_key: boolean };
 
 /** A Mermaid diagram of the tables that the migrations make; `ours` are the columns that the Python service did not have. */
 async function databaseDiagram(databaseUrl: string): Promise<string> {
   const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();
-  const { rows } = await client.query<Column>(`
-    SELECT c.table_name, c.column_name, replace(c.data_type, ' without time zone', '') AS data_type,
+  const { rows } = await client.query<Column>(
+    `SELECT c.table_name, c.column_name, replace(c.data_type, ' without time zone', '') AS data_type,
            EXISTS (SELECT FROM information_schema.key_column_usage k
                    WHERE k.table_name = c.table_name AND k.column_name = c.column_name) AS is_key
     FROM information_schema.columns c
-    WHERE c.table_schema = current_schema() AND c.table_name IN ('message', 'attempt', 'callback', 'installation')
-    ORDER BY array_position(ARRAY['message', 'attempt', 'callback', 'installation'], c.table_name::text), c.ordinal_position`);
+    WHERE c.table_schema = current_schema() AND c.table_name = ANY($1)
+    ORDER BY array_position($1, c.table_name::text), c.ordinal_position`,
+    [tables],
+  );
   await client.end();
-  const tables = Map.groupBy(rows, (row) => row.table_name);
-  const boxes = [...tables].map(([name, columns]) => {
+  const boxes = [...Map.groupBy(rows, (row) => row.table_name)].map(([name, columns]) => {
     const lines = columns.map((column) => {
       const type = column.data_type.replace('character varying', 'varchar').replaceAll(' ', '_');
       return `    ${type} ${column.column_name}${column.is_key ? ' PK' : ''}`;
     });
     return `  ${name} {\n${lines.join('\n')}\n  }`;
   });
-  const relations = ['  message ||--o{ attempt : "handed to Twilio by"', '  message |o--o{ callback : "heard of by"'];
+  const relations = [
+    '  message ||--o{ attempt : "handed to Twilio by"',
+    '  message |o--o{ callback : "heard of by"',
+    '  message ||--o{ event : "has lived through"',
+    '  message ||--o{ duplicate_handover : "was taken twice as"',
+    '  message ||--o| idempotency_key : "is named by"',
+  ];
   return `\`\`\`mermaid\nerDiagram\n${[...relations, ...boxes].join('\n')}\n\`\`\``;
 }
