@@ -29,7 +29,19 @@ test('the README names every variable that the configuration reads', () => {
       ?.map((word) => word.slice(1, -1)),
   );
   const words = ['PRODUCTION', 'DEMO', 'DEVELOPMENT', 'STAGING', 'TRAINING', 'TEST'];
-  const levels = ['ERROR', 'WARN', 'INFO', 'DEBUG', 'COLOUR', 'PLAIN', 'JSON', 'TRUE', 'FALSE'];
+  const levels = [
+    'RESOLVE',
+    'NEVER-RESEND',
+    'ERROR',
+    'WARN',
+    'INFO',
+    'DEBUG',
+    'COLOUR',
+    'PLAIN',
+    'JSON',
+    'TRUE',
+    'FALSE',
+  ];
   const missing = [...variables].filter(
     (name) => ![...words, ...levels].includes(name) && !read('README.md').includes(`\`${name}\``),
   );
