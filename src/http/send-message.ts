@@ -1,9 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import { type Clock, within } from '../clock.ts';
 import type { Db } from '../db/db.ts';
 import { Refusal } from '../errors.ts';
-import { type Accepted, awaitEarlier, type Earlier, type SendOrder } from '../message/accept.ts';
+import { type Accepted, awaitEarlier, awaitTwin, type Earlier, type SendOrder } from '../message/accept.ts';
 import type { Message } from '../message/message.ts';
 import { toE164 } from '../message/phone-number.ts';
 import { type Licence, RECORDING_MS, type Sent } from '../message/send.ts';
@@ -30,8 +29,6 @@ export type SendMessageDeps = {
 const ANSWER_WITHIN_MS = 13_500;
 const WAIT_FOR_SLOT_MS = 2_000;
 const BUSY_RETRY_AFTER_S = 5;
-/** Between two looks whether an identical text has been resolved. */
-const TWIN_PAUSE_MS = 100;
 /** An exchange with Twilio that could not have this long is not begun. */
 const LEAST_CALL_MS = 1_000;
 const LONGEST_VALIDITY_MS = 366 * 24 * 60 * 60 * 1000;
@@ -115,11 +112,10 @@ async function recordAndSend(deps: SendMessageDeps, asked: Asked, log: FastifyBa
   const answerBy = performance.now() + ANSWER_WITHIN_MS;
   for (;;) {
     const outcome = await tryToSend(deps, asked, answerBy, log);
-    if (outcome !== 'twin') return outcome;
-    if (performance.now() + TWIN_PAUSE_MS + LEAST_CALL_MS + RECORDING_MS > answerBy) {
+    if ('sent' in outcome) return outcome;
+    if (!(await awaitTwin(deps, outcome.textHash, answerBy - LEAST_CALL_MS - RECORDING_MS))) {
       throw notSent('An identical text to this number is on its way, and whether Twilio has it is not known yet.');
     }
-    await delay(TWIN_PAUSE_MS);
   }
 }
 
@@ -128,7 +124,7 @@ async function tryToSend(
   asked: Asked,
   answerBy: number,
   log: FastifyBaseLogger,
-): Promise<Outcome | 'twin'> {
+): Promise<Outcome | Extract<Accepted, { kind: 'twin' }>> {
   const release = await deps.slots.take(WAIT_FOR_SLOT_MS);
   if (release === null) throw notSent('Too many messages are on their way to Twilio.');
   // Before it is recorded: what recording takes is not the call's, whose deadline stands in the row.
@@ -147,7 +143,7 @@ async function tryToSend(
   sending.finally(release).catch(() => {});
 
   const accepted = await inTime(accepting, answerBy);
-  if (accepted.kind === 'twin') return 'twin';
+  if (accepted.kind === 'twin') return accepted;
   if (accepted.kind !== 'recorded') {
     release();
     return answerEarlier(deps, accepted, answerBy);

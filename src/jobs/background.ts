@@ -6,6 +6,7 @@ import {
   claimToSend,
   claimToVerify,
   expireMessages,
+  releaseEnded,
   type ToResolve,
   type ToSend,
   type ToVerify,
@@ -127,6 +128,7 @@ function startLookingBack({ db, log, stopping, resolve }: BackgroundDeps): DueLo
 function startExpiring({ db, log, stopping, onExpired }: BackgroundDeps): DueLoop {
   return startBounded<string>('expire', EXPIRE_AT_ONCE, {
     claim: async (limit) => {
+      await releaseEnded(db, limit);
       const expired = await expireMessages(db, limit);
       onExpired(expired.length);
       return expired;

@@ -5,8 +5,8 @@ import type { Log } from '../log.ts';
 import { findKey } from './idempotency-keys.ts';
 import type { KeyedHash } from './keyed-hash.ts';
 import type { Message, MessageRequest, Tenant } from './message.ts';
-import { getEarlier } from './messages.ts';
-import { findRepeated, type Order, recordMessage, voidMessage } from './orders.ts';
+import { getEarlier, isUnresolved } from './messages.ts';
+import { findRepeated, type Inserted, type Order, recordMessage, voidMessage } from './orders.ts';
 
 export type AcceptDeps = {
   readonly db: Db;
@@ -33,8 +33,8 @@ export type Accepted =
   /** The key, or the window for duplicates, says that this is an earlier message. */
   | { readonly kind: 'repeated'; readonly uuid: string }
   | { readonly kind: 'key of another request' }
-  /** An identical text may or may not be at Twilio: nothing was recorded. */
-  | { readonly kind: 'twin' }
+  /** An identical text, of this hash, may or may not be at Twilio: nothing was recorded. */
+  | { readonly kind: 'twin'; readonly textHash: string }
   /** The database broke off: the message was not and will not be sent. */
   | { readonly kind: 'voided'; readonly uuid: string };
 
@@ -49,13 +49,14 @@ export async function acceptMessage(deps: AcceptDeps, asked: SendOrder): Promise
   try {
     const inserted =
       deps.duplicateWindowS === 0 ? await recordMessage(deps.db, order) : await recordUnlessRepeated(deps, order);
+    if (inserted.kind === 'twin') return { kind: 'twin', textHash: order.textHash };
     if (inserted.kind !== 'key taken') return inserted;
   } catch (error) {
     if (!(error instanceof DatabaseUnavailable) || !error.mayBeCommitted) throw error;
     return await voidRecording(deps, order);
   }
   // Another request with this key was a moment faster.
-  return (await findEarlier(deps, order)) ?? { kind: 'twin' };
+  return (await findEarlier(deps, order)) ?? { kind: 'twin', textHash: order.textHash };
 }
 
 function orderOf({ hash, settleMs }: AcceptDeps, { tenant, request, idempotencyKey, send }: SendOrder): Order {
@@ -88,7 +89,7 @@ async function findEarlier({ db }: AcceptDeps, { key }: Order): Promise<Accepted
 async function recordUnlessRepeated(
   { db, duplicateWindowS }: AcceptDeps,
   order: Order,
-): Promise<Accepted | { kind: 'key taken' }> {
+): Promise<Inserted | Extract<Accepted, { kind: 'repeated' }>> {
   return db.transaction(async (tx) => {
     const repeated = await findRepeated(tx, order, duplicateWindowS);
     return repeated === null ? recordMessage(tx, order) : { kind: 'repeated', uuid: repeated };
@@ -126,6 +127,17 @@ async function voidUntil({ db, log }: AcceptDeps, order: Order, giveUpAt: number
       await delay(VOID_PAUSE_MS);
     }
   }
+}
+
+const TWIN_PAUSE_MS = 100;
+
+/** Waits until no text of this hash is unresolved. False: that had not come by `until` (milliseconds of `performance.now`). */
+export async function awaitTwin({ db }: Pick<AcceptDeps, 'db'>, textHash: string, until: number): Promise<boolean> {
+  while (await isUnresolved(db, textHash)) {
+    if (performance.now() + TWIN_PAUSE_MS > until) return false;
+    await delay(TWIN_PAUSE_MS);
+  }
+  return true;
 }
 
 /** How an earlier message stands, for the one who asked for it again. */

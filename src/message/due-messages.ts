@@ -26,7 +26,8 @@ export async function claimToSend(
       text: `
         WITH ready AS (
           SELECT uuid, text_hash FROM message m
-          WHERE step = 'send' AND (due <= ${utcNow} OR uuid = ANY($4)) AND ${horizon('m')} > ${utcNow}
+          WHERE step = 'send' AND status = 'accepted' AND (due <= ${utcNow} OR uuid = ANY($4))
+            AND ${horizon('m')} > ${utcNow}
             AND NOT EXISTS (SELECT FROM message twin WHERE twin.text_hash = m.text_hash AND twin.unresolved)
           ORDER BY due LIMIT $1 FOR UPDATE SKIP LOCKED
         ), once AS (
@@ -54,13 +55,33 @@ export async function claimToSend(
 /** Without a time limit of its own a message that nobody took is given up after a day. */
 const horizon = (m: string) => `coalesce(${m}.valid_until, ${m}.created + interval '24 hours')`;
 
+/**
+ * Rows that the platform's own SQL has ended (CONTRACT.md: such a row counts from then on) have no next step any more.
+ * Answers how many there were.
+ */
+export async function releaseEnded(db: Db, limit: number): Promise<number> {
+  const { rowCount } = await db.query({
+    name: 'release-ended',
+    text: `
+      WITH ended AS (
+        SELECT uuid FROM message WHERE step IN ('send', 'resolve') AND due <= ${utcNow} AND status IS DISTINCT FROM 'accepted'
+        LIMIT $1 FOR UPDATE SKIP LOCKED
+      )
+      UPDATE message m SET step = NULL, due = NULL, unresolved = false, epoch = epoch + 1
+      FROM ended WHERE m.uuid = ended.uuid`,
+    values: [limit],
+  });
+  return rowCount;
+}
+
 /** Ends what was not sent in time; says which. */
 export async function expireMessages(db: Db, limit: number): Promise<string[]> {
   const { rows } = await db.query<{ uuid: string }>({
     name: 'expire',
     text: `
       WITH late AS (
-        SELECT uuid FROM message m WHERE step = 'send' AND due <= ${utcNow} AND ${horizon('m')} <= ${utcNow}
+        SELECT uuid FROM message m
+        WHERE step = 'send' AND status = 'accepted' AND due <= ${utcNow} AND ${horizon('m')} <= ${utcNow}
         ORDER BY due LIMIT $1 FOR UPDATE SKIP LOCKED
       ), ended AS (
         UPDATE message m SET status = 'error', error_code = NULL, error_message = 'It could not be sent in time: expired.',
@@ -132,7 +153,9 @@ export async function claimToVerify(db: Db, claim: { limit: number; leaseMs: num
 /** A CTE: rows that are due for this step, now this claimer's for $2 ms; at most $1 of them. */
 function claimed(step: 'resolve' | 'verify' | 'look back'): string {
   return `ready AS (
-      SELECT uuid FROM message WHERE step = '${step}' AND due <= ${utcNow} ORDER BY due LIMIT $1 FOR UPDATE SKIP LOCKED
+      SELECT uuid FROM message
+      WHERE step = '${step}' AND due <= ${utcNow}${step === 'resolve' ? " AND status = 'accepted'" : ''}
+      ORDER BY due LIMIT $1 FOR UPDATE SKIP LOCKED
     ), claimed AS (
       UPDATE message m SET due = ${utcNow} + $2::int * interval '1 ms', epoch = epoch + 1
       FROM ready WHERE m.uuid = ready.uuid RETURNING m.*
@@ -170,8 +193,7 @@ export async function recordLook(
         UPDATE attempt SET looks = coalesce($6::int, looks), closed = coalesce(closed, ${utcNow}),
           outcome = CASE $4::varchar WHEN 'send again' THEN 'absent' ELSE coalesce(outcome, 'unknown') END
         FROM concluded WHERE message_uuid = concluded.uuid AND n = $3
-      )
-, told AS (
+      ), told AS (
         INSERT INTO event (message_uuid, at, kind, actor, attempt, status_before, status_after, details)
         SELECT uuid, ${utcNow}, CASE $4::varchar WHEN 'unconfirmed' THEN 'unconfirmed' ELSE 'looked' END, 'service', $3,
                'accepted', status, $7::jsonb FROM concluded WHERE $8::boolean

@@ -85,6 +85,16 @@ export async function getEarlier(db: Db, uuid: string): Promise<{ message: Messa
   return { message, isRunning };
 }
 
+/** May Twilio have a text of this hash, or not? */
+export async function isUnresolved(db: Db, textHash: string): Promise<boolean> {
+  const { rowCount } = await db.query({
+    name: 'is-unresolved',
+    text: 'SELECT FROM message WHERE text_hash = $1 AND unresolved',
+    values: [textHash],
+  });
+  return rowCount > 0;
+}
+
 /** Of these SIDs those that we know to be another message's, or a second copy that is recorded already. */
 export async function sidsOfOthers(db: Db, sids: readonly string[], uuid: string): Promise<Set<string>> {
   const { rows } = await db.query<{ sid: string }>({

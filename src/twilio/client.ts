@@ -60,8 +60,9 @@ type Wanted = { readonly to?: string; readonly pageSize: number } & (
   | { readonly since?: never }
 );
 
-/** More pages than this to one number within minutes are no log to draw conclusions from. */
+/** More pages than this, or a longer time, and the log is none to draw conclusions from. */
 const MAX_PAGES = 50;
+const LIST_WITHIN_MS = 45_000;
 /** 1,000 texts of 1,600 characters, each written as \uXXXX, would be 10 MB; our pages are smaller. */
 const MAX_LIST_BYTES = 2 * 1024 * 1024;
 
@@ -117,8 +118,9 @@ async function listFrom(
 ): Promise<ListOutcome> {
   const query = new URLSearchParams({ ...(to !== undefined && { To: to }), PageSize: String(pageSize) });
   const found: TwilioMessage[] = [];
-  let path: string | null = `${address}?${query}`;
-  for (let pages = 0; pages < MAX_PAGES; pages += 1) {
+  const giveUpAt = performance.now() + LIST_WITHIN_MS;
+  let path = `${address}?${query}`;
+  for (let pages = 0; pages < MAX_PAGES && performance.now() < giveUpAt; pages += 1) {
     const exchange: Exchange = await get(path);
     if (exchange.kind !== 'answered') return { kind: 'failed', isGeneral: true, reason: exchange.reason };
     const page = exchange.httpStatus === 200 ? readTwilioPage(exchange.body) : null;
@@ -130,7 +132,7 @@ async function listFrom(
     const { pathname, search } = new URL(page.next, 'http://twilio');
     path = pathname + search;
   }
-  return { kind: 'failed', isGeneral: false, reason: `more than ${MAX_PAGES} pages` };
+  return { kind: 'failed', isGeneral: false, reason: 'the list has too many pages' };
 }
 
 function toRequest(
