@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Clock, systemClock } from './clock.ts';
 import type { Config, DatabaseConfig } from './config.ts';
-import { type Db, openDb } from './db/db.ts';
-import { isMigrated, migrateUp } from './db/migrate.ts';
-import { CannotStart } from './errors.ts';
-import type { HttpApp } from './http/app-type.ts';
+import { openDb } from './db/db.ts';
+import { checkDatabase, readHashKey } from './db/installation.ts';
+import { migrateUp } from './db/migrate.ts';
+import { listen } from './http/listen.ts';
 import { buildServer } from './http/server.ts';
 import { startBackground } from './jobs/background.ts';
 import { bulkUpdate } from './jobs/bulk-update.ts';
@@ -18,11 +18,10 @@ import { makeKeyedHash } from './message/keyed-hash.ts';
 import { reconcile } from './message/reconcile.ts';
 import { makeRedactor } from './message/redact.ts';
 import { type SendDeps, sendMessage } from './message/send.ts';
-import { type Metrics, makeMetrics } from './metrics.ts';
+import { makeMetrics } from './metrics.ts';
 import type { Simulator } from './simulator/simulator.ts';
 import { statusCallbackUrl } from './twilio/callback-url.ts';
 import { openTwilioClient } from './twilio/client.ts';
-import type { CreateOutcome } from './twilio/outcome.ts';
 import { makePace } from './twilio/pace.ts';
 import { makeSlots } from './twilio/slots.ts';
 import { readVersion } from './version.ts';
@@ -122,7 +121,7 @@ export async function startService(
       statusCallbackOf: (uuid, n) => statusCallbackUrl(callbackUrl(), config.twilio.callbackOverrides, { uuid, n }),
       onOutcome: (outcome) => {
         pace.note(outcome);
-        countOutcome(metrics, outcome);
+        metrics.countOutcome(outcome);
       },
       onDuplicate,
       random: Math.random,
@@ -247,49 +246,4 @@ function twilioAccount(config: Config, simulator: Simulator | null) {
     return { baseUrl, accountSid: simulator.accountSid, authTokens: [simulator.authToken] };
   }
   return { baseUrl, accountSid, authTokens: authTokens.length > 0 ? authTokens : [randomBytes(16).toString('hex')] };
-}
-
-/** The key that the first migration made: it survives restarts, and replicas share it. */
-async function readHashKey(db: Db): Promise<string> {
-  const { rows } = await db.query<{ hash_key: string }>({ text: 'SELECT hash_key FROM installation' });
-  const [row] = rows;
-  if (row === undefined) throw new CannotStart('The table installation is empty: restore it, or set HASH_KEY.');
-  return row.hash_key;
-}
-
-function countOutcome(metrics: Metrics, outcome: CreateOutcome): void {
-  metrics.sends.inc({ outcome: outcome.kind });
-  if (outcome.kind === 'refused') metrics.refusals.inc({ class: outcome.errorClass });
-}
-
-async function checkDatabase(db: Db): Promise<string> {
-  const isCurrent = await isMigrated((text) => db.query<{ name: string }>({ text }));
-  return isCurrent ? 'ok' : 'the newest migration is not applied: make migrate';
-}
-
-async function listen(app: HttpApp, { address, port }: Config['listen']): Promise<string> {
-  await app.listen({ host: address, port }).catch((error: unknown) => {
-    throw asCannotListen(error, address, port);
-  });
-  const bound = app.server.address();
-  const boundPort = typeof bound === 'object' && bound !== null ? bound.port : port;
-  const isEverywhere = address === '0.0.0.0' || address === '::';
-  const host = isEverywhere ? '127.0.0.1' : address.includes(':') ? `[${address}]` : address;
-  return `http://${host}:${boundPort}`;
-}
-
-function asCannotListen(error: unknown, address: string, port: number): unknown {
-  const code = error instanceof Error && 'code' in error ? error.code : '';
-  if (code === 'EADDRINUSE') {
-    return new CannotStart(
-      `Port ${port} is in use: stop what uses it, or choose another one, for example PORT=${port + 1}.`,
-      { cause: error },
-    );
-  }
-  if (code === 'EACCES' || code === 'EADDRNOTAVAIL') {
-    return new CannotStart(`The service may not listen on ${address}, port ${port}: set LISTEN_ADDRESS or PORT.`, {
-      cause: error,
-    });
-  }
-  return error;
 }

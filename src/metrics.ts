@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { CreateOutcome } from './twilio/outcome.ts';
 
 /** What an operator can watch at /metrics. Labels are kinds, never ids or patient data. */
 export type Metrics = ReturnType<typeof makeMetrics>;
@@ -19,25 +20,29 @@ export function makeMetrics(pool: () => { total: number; idle: number; waiting: 
       this.set({ state: 'waiting' }, waiting);
     },
   });
+  const sends = new Counter({
+    name: 'sms_sends_total',
+    help: 'Attempts to hand a message to Twilio, by outcome',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const refusals = new Counter({
+    name: 'sms_twilio_refusals_total',
+    help: 'Attempts that Twilio refused, by class: account and configuration need somebody, for good, later',
+    labelNames: ['class'],
+    registers,
+  });
   return {
     registry,
+    countOutcome: (outcome: CreateOutcome) => {
+      sends.inc({ outcome: outcome.kind });
+      if (outcome.kind === 'refused') refusals.inc({ class: outcome.errorClass });
+    },
     requests: new Histogram({
       name: 'http_request_duration_seconds',
       help: 'Requests by method, route and status',
       labelNames: ['method', 'route', 'status'],
       buckets: [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15],
-      registers,
-    }),
-    sends: new Counter({
-      name: 'sms_sends_total',
-      help: 'Attempts to hand a message to Twilio, by outcome',
-      labelNames: ['outcome'],
-      registers,
-    }),
-    refusals: new Counter({
-      name: 'sms_twilio_refusals_total',
-      help: 'Attempts that Twilio refused, by class: account and configuration need somebody, for good, later',
-      labelNames: ['class'],
       registers,
     }),
     looks: new Counter({
