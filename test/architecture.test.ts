@@ -15,7 +15,12 @@ const tables =
 
 /** words ← edges ← tables ← steps ← doors ← roots: who is further right may import who is further left. */
 function layerOf(file: string): number {
-  if (/^src\/message\/(status|message|phone-number|evidence|keyed-hash|twilio-log)\.ts$|^src\/twilio\/error-codes\.ts$/.test(file)) return 0;
+  if (
+    /^src\/message\/(status|message|phone-number|evidence|keyed-hash|twilio-log)\.ts$|^src\/twilio\/error-codes\.ts$/.test(
+      file,
+    )
+  )
+    return 0;
   if (
     /^src\/(twilio|db|simulator)\//.test(file) ||
     /^src\/(config|variables|errors|clock|log|version|metrics)\.ts$/.test(file)

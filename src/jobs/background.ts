@@ -36,8 +36,11 @@ export type BackgroundDeps = {
 /** Look-ups in Twilio's log at once (TWILIO.md 7: some ten for background work). */
 const LOOKS_AT_ONCE = 10;
 const EXPIRE_AT_ONCE = 500;
-/** In one look: pages of ten seconds each. A claimer that takes longer loses its turn, and what it concludes counts for nothing. */
-const LOOK_LEASE_MS = 60_000;
+/**
+ * As long as a look can take: a list of three calls (see listFrom), one for the sample, and the database. A claimer that dies
+ * gives its turn back after that; one that takes longer loses it, and what it concludes counts for nothing.
+ */
+const lookLeaseMs = ({ callWithinMs }: BackgroundDeps) => 4 * callWithinMs + 5_000;
 
 export type Background = {
   /** This replica has just recorded a message to be sent later: it need not become due first. */
@@ -98,27 +101,30 @@ function startSending(deps: BackgroundDeps, own: Set<string>): DueLoop {
   return loop;
 }
 
-function startResolving({ db, log, stopping, resolve }: BackgroundDeps): DueLoop {
+function startResolving(deps: BackgroundDeps): DueLoop {
+  const { db, log, stopping, resolve } = deps;
   return startBounded<ToResolve>('resolve', LOOKS_AT_ONCE, {
-    claim: (limit) => claimToResolve(db, { limit, leaseMs: LOOK_LEASE_MS }),
+    claim: (limit) => claimToResolve(db, { limit, leaseMs: lookLeaseMs(deps) }),
     run: (claim) => resolveMessage(resolve, claim),
     log,
     stopping,
   });
 }
 
-function startVerifying({ db, log, stopping, resolve }: BackgroundDeps): DueLoop {
+function startVerifying(deps: BackgroundDeps): DueLoop {
+  const { db, log, stopping, resolve } = deps;
   return startBounded<ToVerify>('verify', LOOKS_AT_ONCE, {
-    claim: (limit) => claimToVerify(db, { limit, leaseMs: LOOK_LEASE_MS }),
+    claim: (limit) => claimToVerify(db, { limit, leaseMs: lookLeaseMs(deps) }),
     run: (claim) => verifyMessage(resolve, claim),
     log,
     stopping,
   });
 }
 
-function startLookingBack({ db, log, stopping, resolve }: BackgroundDeps): DueLoop {
+function startLookingBack(deps: BackgroundDeps): DueLoop {
+  const { db, log, stopping, resolve } = deps;
   return startBounded<ToResolve>('look back', LOOKS_AT_ONCE, {
-    claim: (limit) => claimToLookBack(db, { limit, leaseMs: LOOK_LEASE_MS }),
+    claim: (limit) => claimToLookBack(db, { limit, leaseMs: lookLeaseMs(deps) }),
     run: (claim) => lookBack(resolve, claim),
     log,
     stopping,

@@ -29,7 +29,7 @@ export function licenceFrom(from: string): string {
   return `INSERT INTO attempt (message_uuid, n, started, deadline) SELECT uuid, n, started, deadline FROM ${from}`;
 }
 
-/** Only an open attempt is closed: what a callback has proved meanwhile stays. */
+/** Only an open attempt is closed, or one of which a look knew no more than that: what was proved meanwhile stays. */
 export function closeAttempt(p: {
   uuid: string;
   n: string;
@@ -40,5 +40,5 @@ export function closeAttempt(p: {
 }): string {
   return `UPDATE attempt SET closed = ${utcNow}, outcome = ${p.outcome}, http_status = ${p.httpStatus},
             error_code = ${p.errorCode}, reason = ${p.reason}
-          WHERE message_uuid = ${p.uuid} AND n = ${p.n} AND closed IS NULL`;
+          WHERE message_uuid = ${p.uuid} AND n = ${p.n} AND (closed IS NULL OR outcome = 'unknown')`;
 }

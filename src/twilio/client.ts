@@ -60,9 +60,9 @@ type Wanted = { readonly to?: string; readonly pageSize: number } & (
   | { readonly since?: never }
 );
 
-/** More pages than this, or a longer time, and the log is none to draw conclusions from. */
+/** More pages than this, or more time than two calls may take before the last one, and no conclusion is drawn from the list. */
 const MAX_PAGES = 50;
-const LIST_WITHIN_MS = 45_000;
+const LIST_WITHIN_CALLS = 2;
 /** 1,000 texts of 1,600 characters, each written as \uXXXX, would be 10 MB; our pages are smaller. */
 const MAX_LIST_BYTES = 2 * 1024 * 1024;
 
@@ -80,7 +80,7 @@ export function openTwilioClient(
       outcomeOfCreate(await request('POST', `${messages}.json`, createForm(text), text.timeoutMs)),
     fetch: async (sid) => outcomeOfFetch(await request('GET', `${messages}/${encodeURIComponent(sid)}.json`)),
     list: (wanted) =>
-      listFrom(wanted, `${messages}.json`, (path) =>
+      listFrom(wanted, `${messages}.json`, config.timeoutMs, (path) =>
         transport.exchange({
           ...toRequest(config, 'GET', path, undefined, config.timeoutMs),
           maxAnswerBytes: MAX_LIST_BYTES,
@@ -114,11 +114,12 @@ function validityPeriod(validForS: number | null): string | null {
 async function listFrom(
   { to, pageSize, since }: Wanted,
   address: string,
+  timeoutMs: number,
   get: (path: string) => Promise<Exchange>,
 ): Promise<ListOutcome> {
   const query = new URLSearchParams({ ...(to !== undefined && { To: to }), PageSize: String(pageSize) });
   const found: TwilioMessage[] = [];
-  const giveUpAt = performance.now() + LIST_WITHIN_MS;
+  const giveUpAt = performance.now() + LIST_WITHIN_CALLS * timeoutMs;
   let path = `${address}?${query}`;
   for (let pages = 0; pages < MAX_PAGES && performance.now() < giveUpAt; pages += 1) {
     const exchange: Exchange = await get(path);
