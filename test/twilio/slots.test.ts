@@ -1,0 +1,138 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { forEachAtTwilio, makeSlots } from '../../src/twilio/slots.ts';
+
+const never = new AbortController().signal;
+
+describe('places for calls to Twilio', () => {
+  test('as many as there are are given at once, and no more', async () => {
+    const slots = makeSlots(2);
+    const taken = [slots.tryTake(), await slots.take(0)];
+    expect(taken.every((release) => release !== null)).toBe(true);
+    expect([slots.free(), slots.tryTake(), await slots.take(1)]).toEqual([0, null, null]);
+    for (const release of taken) release?.();
+    expect(slots.free()).toBe(2);
+  });
+
+  test('who waits gets a place in the order of asking, before anybody who only tries', async () => {
+    const slots = makeSlots(1);
+    const first = slots.tryTake();
+    const order: number[] = [];
+    const waiting = [1, 2, 3].map(async (n) => {
+      const release = await slots.take(10_000);
+      order.push(n);
+      expect(slots.tryTake()).toBeNull();
+      release?.();
+    });
+    first?.();
+    await Promise.all(waiting);
+    expect([order, slots.free()]).toEqual([[1, 2, 3], 1]);
+  });
+
+  test('who waited in vain takes no place away later', async () => {
+    const slots = makeSlots(1);
+    const release = slots.tryTake();
+    expect(await slots.take(1)).toBeNull();
+    release?.();
+    expect(slots.free()).toBe(1);
+  });
+
+  test('a place that is given back twice is one place', () => {
+    const slots = makeSlots(1);
+    const release = slots.tryTake();
+    release?.();
+    release?.();
+    expect(slots.free()).toBe(1);
+  });
+
+  test('in any order of taking, waiting and giving back, places in use and free ones are always all of them', async () => {
+    const deed = fc.oneof(fc.constant('try' as const), fc.constant('wait' as const), fc.nat(20));
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 4 }), fc.array(deed, { maxLength: 40 }), async (count, deeds) => {
+        const slots = makeSlots(count);
+        const held: (() => void)[] = [];
+        let waiting = 0;
+        const isFull = () => slots.free() === 0;
+        for (const one of deeds) {
+          if (one === 'try') {
+            const release = slots.tryTake();
+            if (release !== null) held.push(release);
+          } else if (one === 'wait') {
+            waiting += 1;
+            void slots.take(60_000).then((release) => {
+              waiting -= 1;
+              if (release !== null) held.push(release);
+            });
+          } else held.splice(one, 1)[0]?.();
+          await Promise.resolve();
+          await Promise.resolve();
+          expect(held.length + slots.free()).toBe(count);
+          expect(waiting === 0 || isFull()).toBe(true);
+        }
+        // Every waiter is served: none keeps a timer that would keep the process.
+        while (held.length > 0) {
+          held.pop()?.();
+          await Promise.resolve();
+          await Promise.resolve();
+        }
+        expect([waiting, slots.free()]).toEqual([0, count]);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('background work at Twilio', () => {
+  test('is done for every item, ten at once at the most', async () => {
+    let underWay = 0;
+    let most = 0;
+    const done: number[] = [];
+    const ended = await forEachAtTwilio(Array.from({ length: 95 }).keys().toArray(), never, async (n) => {
+      underWay += 1;
+      most = Math.max(most, underWay);
+      await new Promise((resolve) => setImmediate(resolve));
+      underWay -= 1;
+      done.push(n);
+      return n % 3 === 0 ? 'general failure' : 'done';
+    });
+    expect([ended, most, new Set(done).size]).toEqual(['all done', 10, 95]);
+  });
+
+  test('gives up after twenty general failures in a row and leaves the rest', async () => {
+    let asked = 0;
+    const ended = await forEachAtTwilio(Array.from({ length: 1_000 }), never, async () => {
+      asked += 1;
+      return 'general failure';
+    });
+    expect(ended).toBe('gave up');
+    // Nine more may be under way when the twentieth fails.
+    expect(asked).toBeGreaterThanOrEqual(20);
+    expect(asked).toBeLessThan(30);
+  });
+
+  test('one success between failures counts anew', async () => {
+    let asked = 0;
+    const ended = await forEachAtTwilio(Array.from({ length: 200 }), never, async () => {
+      asked += 1;
+      return asked % 15 === 0 ? 'done' : 'general failure';
+    });
+    expect([ended, asked]).toEqual(['all done', 200]);
+  });
+
+  test('begins nothing more once the service stops', async () => {
+    const stopping = new AbortController();
+    let asked = 0;
+    const ended = await forEachAtTwilio(Array.from({ length: 100 }), stopping.signal, async () => {
+      asked += 1;
+      if (asked === 15) stopping.abort();
+      await new Promise((resolve) => setImmediate(resolve));
+      return 'done';
+    });
+    expect(ended).toBe('gave up');
+    expect(asked).toBeLessThan(30);
+  });
+
+  test('nothing to do is done', async () => {
+    expect(await forEachAtTwilio([], never, async () => 'done')).toBe('all done');
+  });
+});
