@@ -6,7 +6,7 @@ import { findKey } from './idempotency-keys.ts';
 import type { KeyedHash } from './keyed-hash.ts';
 import type { Message, MessageRequest, Tenant } from './message.ts';
 import { getEarlier, isUnresolved } from './messages.ts';
-import { findRepeated, type Inserted, type Order, recordMessage, voidMessage } from './orders.ts';
+import { findRepeated, type Inserted, keepKey, type Order, recordMessage, voidMessage } from './orders.ts';
 
 export type AcceptDeps = {
   readonly db: Db;
@@ -49,13 +49,12 @@ export async function acceptMessage(deps: AcceptDeps, asked: SendOrder): Promise
   try {
     const inserted =
       deps.duplicateWindowS === 0 ? await recordMessage(deps.db, order) : await recordUnlessRepeated(deps, order);
-    if (inserted.kind === 'twin') return { kind: 'twin', textHash: order.textHash };
-    if (inserted.kind !== 'key taken') return inserted;
+    if (inserted.kind !== 'key taken' && inserted.kind !== 'twin') return inserted;
   } catch (error) {
     if (!(error instanceof DatabaseUnavailable) || !error.mayBeCommitted) throw error;
     return await voidRecording(deps, order);
   }
-  // Another request with this key was a moment faster.
+  // Another request with this key was a moment faster; its text is the twin of this one.
   return (await findEarlier(deps, order)) ?? { kind: 'twin', textHash: order.textHash };
 }
 
@@ -92,7 +91,9 @@ async function recordUnlessRepeated(
 ): Promise<Inserted | Extract<Accepted, { kind: 'repeated' }>> {
   return db.transaction(async (tx) => {
     const repeated = await findRepeated(tx, order, duplicateWindowS);
-    return repeated === null ? recordMessage(tx, order) : { kind: 'repeated', uuid: repeated };
+    if (repeated === null) return recordMessage(tx, order);
+    await keepKey(tx, order, repeated);
+    return { kind: 'repeated', uuid: repeated };
   });
 }
 

@@ -14,7 +14,7 @@ export const terminal = `IN (${terminalStatuses.map((status) => `'${status}'`).j
 const isContradiction = `($2::varchar ${terminal} AND old.status ${terminal} AND old.status <> $2 AND ${rankInSql('$2::varchar')} = ${rankInSql('old.status')})`;
 /** Any signed callback replaces a `sent` that the quiet simulator made up. */
 const replacesPlaceholder = `(old.placeholder AND old.status = 'sent' AND $7 = 'callback' AND $2::varchar IS NOT NULL)`;
-const isDecided = `($7 = 'fetch' AND old.step = 'verify' AND ${isContradiction})`;
+const isDecided = `($7 = 'fetch' AND ${isContradiction})`;
 const movesForward = `(${rankInSql('$2::varchar')} > ${rankInSql('old.status')} OR ${replacesPlaceholder} OR ${isDecided})`;
 /** A code that comes later than its status (a doubled callback that says more) completes the row. */
 const bringsCode = `($3::varchar IS NOT NULL AND ($2::varchar = old.status OR ${movesForward}) AND old.error_code IS DISTINCT FROM $3)`;
@@ -32,8 +32,8 @@ const isNews = `(${bringsSid} OR ${movesForward} OR ${bringsCode} OR ${bringsDat
 export const evidenceSets = `
   handed_over = CASE WHEN ${bringsSid} THEN ${utcNow} ELSE m.handed_over END,
   twilio_sid = $1,
-  error_message = CASE WHEN ${bringsCode} THEN $4 WHEN ${provesUsWrong} THEN NULL ELSE m.error_message END,
-  error_code = CASE WHEN ${bringsCode} THEN $3 WHEN ${provesUsWrong} THEN NULL ELSE m.error_code END,
+  error_message = CASE WHEN ${bringsCode} OR ${provesUsWrong} THEN $4 ELSE m.error_message END,
+  error_code = CASE WHEN ${bringsCode} OR ${provesUsWrong} THEN $3 ELSE m.error_code END,
   placeholder = CASE WHEN ${movesForward} THEN $6 ELSE m.placeholder END,
   status = CASE WHEN ${movesForward} THEN $2 ELSE m.status END,
   date_sent = coalesce($5, m.date_sent),

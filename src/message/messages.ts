@@ -95,6 +95,17 @@ export async function isUnresolved(db: Db, textHash: string): Promise<boolean> {
   return rowCount > 0;
 }
 
+/** May Twilio have, or not, another message with the text of this one? */
+export async function hasOpenTwin(db: Db, uuid: string): Promise<boolean> {
+  const { rowCount } = await db.query({
+    name: 'has-open-twin',
+    text: `SELECT FROM message m JOIN message twin ON twin.text_hash = m.text_hash
+           WHERE m.uuid = $1 AND twin.unresolved AND twin.uuid <> $1`,
+    values: [uuid],
+  });
+  return rowCount > 0;
+}
+
 /** Of these SIDs those that we know to be another message's, or a second copy that is recorded already. */
 export async function sidsOfOthers(db: Db, sids: readonly string[], uuid: string): Promise<Set<string>> {
   const { rows } = await db.query<{ sid: string }>({

@@ -143,3 +143,13 @@ export async function findRepeated(tx: Tx, order: Order, windowS: number): Promi
   });
   return rows[0]?.uuid ?? null;
 }
+
+/** A key that is answered with an earlier message stands for it from then on (G7). */
+export async function keepKey(tx: Tx, { key }: Order, uuid: string): Promise<void> {
+  if (key === null) return;
+  await tx.query({
+    text: `INSERT INTO idempotency_key (key_hash, fingerprint, message_uuid, created) VALUES ($1, $2, $3, ${utcNow})
+           ON CONFLICT DO NOTHING`,
+    values: [key.hash, key.fingerprint, uuid],
+  });
+}

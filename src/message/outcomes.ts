@@ -42,13 +42,18 @@ export async function recordEvidence(
       RETURNING m.*, old.status AS status_before
     ), second AS (
       INSERT INTO duplicate_handover (twilio_sid, message_uuid, attempt, detected)
-      SELECT $1, uuid, $9, ${utcNow} FROM old WHERE twilio_sid <> $1
+      SELECT $1, uuid, $9, ${utcNow} FROM old
+      WHERE twilio_sid <> $1 AND NOT EXISTS (SELECT FROM message other WHERE other.twilio_sid = $1)
+        AND ($7 <> 'list' OR NOT EXISTS (
+          SELECT FROM message twin WHERE twin.text_hash = old.text_hash AND twin.unresolved AND twin.uuid <> old.uuid
+        ))
       ON CONFLICT DO NOTHING RETURNING message_uuid
     ), proved AS (
       UPDATE attempt SET closed = coalesce(closed, ${utcNow}), outcome = 'accepted', twilio_sid = $1,
         twilio_status = CASE WHEN $7 = 'answer' THEN $10 ELSE twilio_status END,
         http_status = CASE WHEN $7 = 'answer' THEN 201 ELSE http_status END
       WHERE message_uuid = $8 AND n = $9
+        AND EXISTS (SELECT FROM changed UNION ALL SELECT FROM second UNION ALL SELECT FROM old WHERE twilio_sid = $1)
     ), told AS (
       INSERT INTO event (message_uuid, at, kind, actor, attempt, status_before, status_after, details)
       SELECT uuid, ${utcNow}, CASE $7 WHEN 'callback' THEN 'joined' WHEN 'list' THEN 'found' ELSE 'fetched' END, 'service', $9,
@@ -93,8 +98,9 @@ const eitherWay = (changed: string) => `
   SELECT ${columns} FROM ${changed} UNION ALL SELECT ${columns} FROM old WHERE NOT EXISTS (SELECT FROM ${changed})`;
 
 /**
- * Ends a message that Twilio refused or never got, unless there is evidence that Twilio has it after all. `freesKey`: its
- * caller is told 503, so the key may be used again (G7).
+ * Ends a message that Twilio refused or never got, unless there is evidence that Twilio has it after all. `freesKey`: it may
+ * be taken later, so its caller is told 503 and the key may be used again (G7); not so when somebody has found meanwhile that
+ * it is to be sent again.
  */
 export async function recordRefused(
   db: Db,
@@ -108,9 +114,9 @@ export async function recordRefused(
       WITH ${lockRow('$1')}, closed AS (${closing}), ended AS (
         UPDATE message m SET status = 'error', error_code = $5, error_message = $7, modified = ${utcNow},
           unresolved = false, step = NULL, due = NULL, epoch = m.epoch + 1
-        FROM old WHERE ${isStillOurs} RETURNING m.*
+        FROM old WHERE ${isStillOurs} AND (old.step = 'resolve' OR NOT $8::boolean) RETURNING m.*
       ), freed AS (
-        DELETE FROM idempotency_key USING ended WHERE $8 AND message_uuid = ended.uuid
+        DELETE FROM idempotency_key USING ended WHERE $8::boolean AND message_uuid = ended.uuid
       ) ${eitherWay('ended')}`,
     values: [...closingValues(attempt, closed), error.message, error.freesKey],
   });

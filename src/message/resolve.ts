@@ -4,7 +4,7 @@ import type { TwilioClient } from '../twilio/client.ts';
 import type { TwilioMessage } from '../twilio/outcome.ts';
 import { type Conclusion, recordChecked, recordLook, type ToResolve } from './due-messages.ts';
 import { evidenceOf } from './evidence.ts';
-import { type AtTwilio, sidsOfOthers } from './messages.ts';
+import { type AtTwilio, hasOpenTwin, sidsOfOthers } from './messages.ts';
 import { recordEvidence, SidTaken } from './outcomes.ts';
 import { beginOfLog, hidesNumbers, type LogReading, readLog, sidsIn } from './twilio-log.ts';
 
@@ -51,7 +51,10 @@ export async function resolveMessage(deps: ResolveDeps, claim: ToResolve): Promi
 export async function lookBack(deps: ResolveDeps, claim: ToResolve): Promise<void> {
   const { uuid, epoch } = claim;
   const reading = await readTwilioLog(deps, claim);
-  if (reading.kind === 'failed') return recordChecked(deps.db, { uuid, epoch, againAfterMs: nextLookMs(deps) });
+  // What the log holds of an identical text that is open could be taken for ours.
+  if (reading.kind === 'failed' || (await hasOpenTwin(deps.db, uuid))) {
+    return recordChecked(deps.db, { uuid, epoch, againAfterMs: nextLookMs(deps) });
+  }
   if (reading.kind === 'found') await recordFound(deps, claim, reading.copies);
   return recordChecked(deps.db, { uuid, epoch, againAfterMs: null });
 }

@@ -46,8 +46,9 @@ export function sidsIn(list: readonly TwilioMessage[]): string[] {
   return list.map(({ sid }) => sid);
 }
 
-/** With a messaging service Twilio chooses the number, and may not have chosen it yet. */
+/** With a messaging service Twilio chooses the number, and may not have chosen it yet. Without any sender it cannot be ruled out. */
 function isFrom(message: TwilioMessage, sender: string): boolean {
+  if (message.from === null && message.messagingServiceSid === null) return true;
   return message.from === sender || message.messagingServiceSid === sender;
 }
 

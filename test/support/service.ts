@@ -73,6 +73,8 @@ export async function startTestService(
     ...(options.clock !== undefined && { clock: options.clock }),
   });
   const pool = new pg.Pool({ connectionString: database.url, max: 2 });
+  // Its connections may still be closing when the database is dropped under them.
+  pool.on('error', () => {});
   const call = (path: string, init?: RequestInit) => request(service.baseUrl + path, init);
   return {
     ...service,
