@@ -96,7 +96,16 @@ export const scripts: Record<string, Command[]> = {
     ...secondLook,
     conclude(),
   ],
-  'a sender that slept past its licence does not call, and ends what was to be sent again': [
+  'a refusal for good that a sleeping sender tells late ends what was to be sent again': [
+    record(),
+    call('refused'),
+    ...firstLook,
+    ...secondLook,
+    conclude(),
+    report(),
+    claimToSend,
+  ],
+  'a sender that slept past its licence does not call, and leaves alone what is to be sent again': [
     record(),
     ...firstLook,
     ...secondLook,

@@ -201,8 +201,10 @@ describe('who may hand a message to Twilio (G1, G2, G3, G4)', { timeout: TAKES_M
       'unknown: open → open',
       'retry: open → open',
       'refused: open → refused',
-      // The last attempt is proved not to have been processed after it was found absent: its caller was told so.
+      // After it was found absent Twilio's refusal for good is heard late: true all the same.
       'refused: waiting → refused',
+      // A sender that slept reports only that it did not call: somebody else sends it.
+      'refused: waiting → waiting',
       'put back: open → waiting',
       'put back: open → cancelled',
       'look again: open → open',
