@@ -17,6 +17,8 @@ export type Balancer = {
 };
 
 const CHECK_EVERY_MS = 100;
+/** A busy machine is slow to answer, and no less ready for it. */
+const CHECK_WITHIN_MS = 2_000;
 
 export async function startBalancer(): Promise<Balancer> {
   const ready = new Map<string, boolean>();
@@ -37,9 +39,17 @@ export async function startBalancer(): Promise<Balancer> {
   server.keepAliveTimeout = 60_000;
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
+  // One look at a time: a slow one that still saw it ready must not come after the one that saw it stop.
+  const underWay = new Set<string>();
+  const look = async (baseUrl: string) => {
+    if (underWay.has(baseUrl)) return;
+    underWay.add(baseUrl);
+    const isReady = await check(baseUrl);
+    underWay.delete(baseUrl);
+    if (ready.has(baseUrl)) ready.set(baseUrl, isReady);
+  };
   const checking = setInterval(() => {
-    for (const baseUrl of ready.keys())
-      void check(baseUrl).then((isReady) => ready.has(baseUrl) && ready.set(baseUrl, isReady));
+    for (const baseUrl of ready.keys()) void look(baseUrl);
   }, CHECK_EVERY_MS);
 
   return {
@@ -58,7 +68,9 @@ export async function startBalancer(): Promise<Balancer> {
 }
 
 async function check(baseUrl: string): Promise<boolean> {
-  const answer = await fetch(`${baseUrl}/healthcheck`, { signal: AbortSignal.timeout(1_000) }).catch(() => null);
+  const answer = await fetch(`${baseUrl}/healthcheck`, { signal: AbortSignal.timeout(CHECK_WITHIN_MS) }).catch(
+    () => null,
+  );
   await answer?.arrayBuffer().catch(() => {});
   return answer?.status === 200;
 }
