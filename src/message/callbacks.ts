@@ -1,6 +1,6 @@
 import { type Db, type Tx, utcNow } from '../db/db.ts';
 import { evidenceOfCallback, evidenceValues } from './evidence.ts';
-import { evidenceGuard, evidenceSets, terminal } from './forward-only.ts';
+import { evidenceGuard, evidenceSets, judgeRow, terminal } from './forward-only.ts';
 import type { AtTwilio } from './messages.ts';
 
 /** A callback as it came, kept for good. `parameters` holds all that Twilio sent but text and numbers. */
@@ -33,36 +33,36 @@ export type Recorded = {
  * The rows are locked first: a create answer that is being recorded meanwhile is waited for and seen.
  */
 const recordCallbackSql = `
-  WITH old AS (
+  WITH found AS (
     SELECT *, (twilio_sid = $1) IS TRUE AS is_known FROM message
     WHERE twilio_sid = $1 OR uuid = $8 ORDER BY uuid FOR UPDATE
-  ), meant AS (
-    SELECT * FROM old WHERE is_known OR (twilio_sid IS NULL AND NOT EXISTS (SELECT FROM old WHERE is_known))
-  ), changed AS (
-    UPDATE message m SET ${evidenceSets} FROM meant old WHERE m.uuid = old.uuid AND ${evidenceGuard}
-    RETURNING m.uuid, m.status, old.status AS status_before, old.twilio_sid IS NULL AS is_adopted
+  ), row AS (
+    SELECT * FROM found WHERE is_known OR (twilio_sid IS NULL AND NOT EXISTS (SELECT FROM found WHERE is_known))
+  ), ${judgeRow}, changed AS (
+    UPDATE message m SET ${evidenceSets} FROM old WHERE m.uuid = old.uuid AND ${evidenceGuard}
+    RETURNING m.uuid, m.status, old.brings_sid AS is_adopted
   ), proved AS (
     UPDATE attempt SET closed = coalesce(closed, ${utcNow}), outcome = 'accepted', twilio_sid = $1
     FROM changed WHERE changed.is_adopted AND attempt.message_uuid = changed.uuid AND attempt.n = $9
   ), second AS (
     INSERT INTO duplicate_handover (twilio_sid, message_uuid, attempt, detected)
-    SELECT $1, uuid, $9, ${utcNow} FROM old
-    WHERE uuid = $8 AND twilio_sid <> $1 AND NOT EXISTS (SELECT FROM old WHERE is_known)
+    SELECT $1, uuid, $9, ${utcNow} FROM found
+    WHERE uuid = $8 AND twilio_sid <> $1 AND NOT EXISTS (SELECT FROM found WHERE is_known)
     ON CONFLICT DO NOTHING RETURNING message_uuid
   ), kept AS (
     INSERT INTO callback (received, message_uuid, twilio_sid, message_status, error_code, parameters,
                           claimed_uuid, claimed_attempt, status_before, status_after)
-    SELECT ${utcNow}, coalesce((SELECT min(uuid) FROM meant), (SELECT uuid FROM old WHERE uuid = $8 AND NOT is_known)), $1, $10,
-           $3, $11, $8, $9, (SELECT status FROM meant ORDER BY uuid LIMIT 1),
-           coalesce((SELECT status FROM changed ORDER BY uuid LIMIT 1), (SELECT status FROM meant ORDER BY uuid LIMIT 1))
+    SELECT ${utcNow}, coalesce((SELECT min(uuid) FROM old), (SELECT uuid FROM found WHERE uuid = $8 AND NOT is_known)), $1, $10,
+           $3, $11, $8, $9, (SELECT status FROM old ORDER BY uuid LIMIT 1),
+           coalesce((SELECT status FROM changed ORDER BY uuid LIMIT 1), (SELECT status FROM old ORDER BY uuid LIMIT 1))
   )
-  SELECT (SELECT count(*) FROM meant)::int AS meant, (SELECT count(*) FROM changed)::int AS changed,
+  SELECT (SELECT count(*) FROM old)::int AS meant, (SELECT count(*) FROM changed)::int AS changed,
          (SELECT count(*) FROM second)::int AS duplicates, (SELECT message_uuid FROM second) AS "duplicateOf",
-         (SELECT coalesce(json_agg(json_build_object('uuid', meant.uuid, 'twilioSid', $1::varchar)), '[]')
-          FROM meant LEFT JOIN changed ON changed.uuid = meant.uuid
-          WHERE meant.redacted IS NULL AND coalesce(changed.status, meant.status) ${terminal}
-            AND NOT EXISTS (SELECT FROM message twin WHERE twin.text_hash = meant.text_hash AND twin.unresolved
-                            AND twin.uuid <> meant.uuid)
+         (SELECT coalesce(json_agg(json_build_object('uuid', old.uuid, 'twilioSid', $1::varchar)), '[]')
+          FROM old LEFT JOIN changed ON changed.uuid = old.uuid
+          WHERE old.redacted IS NULL AND coalesce(changed.status, old.status) ${terminal}
+            AND NOT EXISTS (SELECT FROM message twin WHERE twin.text_hash = old.text_hash AND twin.unresolved
+                            AND twin.uuid <> old.uuid)
          ) AS finished`;
 
 export async function recordCallback(db: Db, callback: Callback, claim: Claim | null): Promise<Recorded> {

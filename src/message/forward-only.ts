@@ -3,54 +3,71 @@ import { rankInSql, terminalStatuses } from './status.ts';
 
 /**
  * How Twilio's word changes a row, in SQL: the one rule (G5) that the answer to a create, callbacks, lists and fetches share.
- * Written for `UPDATE message m … FROM old WHERE m.uuid = old.uuid AND …`, where `old` is the row as it stands, locked.
- * The first parameters of such a statement are those of `evidenceValues`:
+ * The first parameters of a statement that uses it are those of `evidenceValues`:
  * $1 SID, $2 status or NULL, $3 error code, $4 error message, $5 date_sent, $6 placeholder?, $7 source.
+ *
+ *   WITH row AS (SELECT * FROM message WHERE … FOR UPDATE), ${judgeRow}, changed AS (
+ *     UPDATE message m SET ${evidenceSets} FROM old WHERE m.uuid = old.uuid AND ${evidenceGuard} … )
  */
 
 export const terminal = `IN (${terminalStatuses.map((status) => `'${status}'`).join(', ')})`;
-
-/** Two ends that differ: the first stays until a fetch decides. */
-const isContradiction = `($2::varchar ${terminal} AND old.status ${terminal} AND old.status <> $2 AND ${rankInSql('$2::varchar')} = ${rankInSql('old.status')})`;
-/** Any signed callback replaces a `sent` that the quiet simulator made up. */
-const replacesPlaceholder = `(old.placeholder AND old.status = 'sent' AND $7 = 'callback' AND $2::varchar IS NOT NULL)`;
-const isDecided = `($7 = 'fetch' AND ${isContradiction})`;
-const movesForward = `(${rankInSql('$2::varchar')} > ${rankInSql('old.status')} OR ${replacesPlaceholder} OR ${isDecided})`;
-/** A code that comes later than its status (a doubled callback that says more) completes the row. */
-const bringsCode = `($3::varchar IS NOT NULL AND ($2::varchar = old.status OR ${movesForward}) AND old.error_code IS DISTINCT FROM $3)`;
-/** We said that Twilio does not have it, or the first end was the wrong one: its reason goes. */
-const provesUsWrong = `((old.status IN ('error', 'unconfirmed') AND ${movesForward}) OR ${isDecided})`;
-const bringsDate = `($5::varchar IS NOT NULL AND old.date_sent IS DISTINCT FROM $5)`;
-const bringsSid = '(old.twilio_sid IS NULL)';
-const needsVerifying = `(${isContradiction} AND $7 <> 'fetch' AND old.step IS DISTINCT FROM 'verify')`;
-
-/** It was sent again although Twilio may still take an earlier attempt: its log is looked at once more (G4). */
-const wasAbsent = `(m.attempts > 1 AND EXISTS (SELECT FROM attempt WHERE message_uuid = m.uuid AND outcome = 'absent'))`;
-const isNews = `(${bringsSid} OR ${movesForward} OR ${bringsCode} OR ${bringsDate})`;
-
-/** With a SID nothing is left to find out or to send; a contradiction is to be looked at. */
-export const evidenceSets = `
-  handed_over = CASE WHEN ${bringsSid} THEN ${utcNow} ELSE m.handed_over END,
-  twilio_sid = $1,
-  error_message = CASE WHEN ${bringsCode} OR ${provesUsWrong} THEN $4 ELSE m.error_message END,
-  error_code = CASE WHEN ${bringsCode} OR ${provesUsWrong} THEN $3 ELSE m.error_code END,
-  placeholder = CASE WHEN ${movesForward} THEN $6 ELSE m.placeholder END,
-  status = CASE WHEN ${movesForward} THEN $2 ELSE m.status END,
-  date_sent = coalesce($5, m.date_sent),
-  unresolved = false,
-  step = CASE WHEN ${needsVerifying} THEN 'verify' WHEN ${bringsSid} AND ${wasAbsent} THEN 'look back'
-              WHEN ${bringsSid} THEN NULL ELSE m.step END,
-  due = CASE WHEN ${needsVerifying} THEN ${utcNow} WHEN ${bringsSid} AND ${wasAbsent} THEN coalesce(m.due, ${utcNow})
-             WHEN ${bringsSid} THEN NULL ELSE m.due END,
-  epoch = m.epoch + CASE WHEN ${needsVerifying} OR ${bringsSid} THEN 1 ELSE 0 END,
-  modified = CASE WHEN ${isNews} THEN ${utcNow} ELSE m.modified END`;
-
-/** The guard: only a row of this SID or of none, and only when the word says something new. */
-export const evidenceGuard = `(old.twilio_sid IS NULL OR old.twilio_sid = $1)
-  AND (${isNews} OR ${needsVerifying})`;
 
 /**
  * The row as it stands, locked: who waited for another's transaction sees what that one did. The table itself, asked in the
  * same statement, would show the row as it was when the statement began.
  */
-export const lockRow = (uuid: string) => `old AS (SELECT * FROM message WHERE uuid = ${uuid} FOR UPDATE)`;
+export const lockRow = (name: string, uuid: string) =>
+  `${name} AS (SELECT * FROM message WHERE uuid = ${uuid} FOR UPDATE)`;
+
+/**
+ * `old`: the locked rows of `row`, each with what Twilio's word means for it. Materialised step by step, or PostgreSQL would
+ * work the same conditions out dozens of times.
+ * - contradicts: two ends that differ; the first one stays until a fetch decides.
+ * - moves_forward: a word of higher rank; also any signed callback after a `sent` that the quiet simulator made up.
+ * - brings_code: also one that comes later than its status (a doubled callback that says more).
+ * - was_wrong: we said that Twilio does not have it, or the first end was the wrong one: its reason goes.
+ */
+export const judgeRow = `
+  ranked AS MATERIALIZED (
+    SELECT *, ${rankInSql('status')} AS rank, ${rankInSql('$2::varchar')} AS said_rank, twilio_sid IS NULL AS brings_sid,
+      ($2::varchar ${terminal} AND status ${terminal} AND status <> $2) AS differs
+    FROM row
+  ), compared AS MATERIALIZED (
+    SELECT *, (differs AND rank = said_rank) AS contradicts,
+      (said_rank > rank OR (differs AND rank = said_rank AND $7 = 'fetch')
+       OR (placeholder AND status = 'sent' AND $7 = 'callback' AND $2::varchar IS NOT NULL)) AS moves_forward
+    FROM ranked
+  ), old AS MATERIALIZED (
+    SELECT *, (contradicts AND $7 <> 'fetch' AND step IS DISTINCT FROM 'verify') AS needs_verifying,
+      ($3::varchar IS NOT NULL AND (status = $2 OR moves_forward) AND error_code IS DISTINCT FROM $3) AS brings_code,
+      (moves_forward AND (contradicts OR status IN ('error', 'unconfirmed'))) AS was_wrong,
+      ($5::varchar IS NOT NULL AND date_sent IS DISTINCT FROM $5) AS brings_date,
+      (brings_sid AND attempts > 1 AND EXISTS (
+        SELECT FROM attempt WHERE message_uuid = uuid AND outcome = 'absent')) AS was_absent
+    FROM compared
+  )`;
+
+const isNews = '(old.brings_sid OR old.moves_forward OR old.brings_code OR old.brings_date)';
+
+/**
+ * With a SID nothing is left to find out or to send; a contradiction is to be looked at; and after a message was sent again
+ * Twilio's log is looked at once more, for an earlier attempt that was accepted after all (G4).
+ */
+export const evidenceSets = `
+  handed_over = CASE WHEN old.brings_sid THEN ${utcNow} ELSE m.handed_over END,
+  twilio_sid = $1,
+  error_message = CASE WHEN old.brings_code OR old.was_wrong THEN $4 ELSE m.error_message END,
+  error_code = CASE WHEN old.brings_code OR old.was_wrong THEN $3 ELSE m.error_code END,
+  placeholder = CASE WHEN old.moves_forward THEN $6 ELSE m.placeholder END,
+  status = CASE WHEN old.moves_forward THEN $2 ELSE m.status END,
+  date_sent = coalesce($5, m.date_sent),
+  unresolved = false,
+  step = CASE WHEN old.needs_verifying THEN 'verify' WHEN old.was_absent THEN 'look back'
+              WHEN old.brings_sid THEN NULL ELSE m.step END,
+  due = CASE WHEN old.needs_verifying THEN ${utcNow} WHEN old.was_absent THEN coalesce(m.due, ${utcNow})
+             WHEN old.brings_sid THEN NULL ELSE m.due END,
+  epoch = m.epoch + CASE WHEN old.needs_verifying OR old.brings_sid THEN 1 ELSE 0 END,
+  modified = CASE WHEN ${isNews} THEN ${utcNow} ELSE m.modified END`;
+
+/** The guard: only a row of this SID or of none, and only when the word says something new. */
+export const evidenceGuard = `(old.brings_sid OR old.twilio_sid = $1) AND (${isNews} OR old.needs_verifying)`;

@@ -1,7 +1,7 @@
 import { type Db, type Tx, utcNow, violatedUniqueness } from '../db/db.ts';
 import { type Closing, closeAttempt, licenceFrom } from './attempts.ts';
 import { type Evidence, evidenceValues } from './evidence.ts';
-import { evidenceGuard, evidenceSets, lockRow, terminal } from './forward-only.ts';
+import { evidenceGuard, evidenceSets, judgeRow, lockRow, terminal } from './forward-only.ts';
 import type { Message } from './message.ts';
 import { columns, only } from './messages.ts';
 
@@ -37,7 +37,7 @@ export async function recordEvidence(
   attempt: number | null,
 ): Promise<EvidenceRecorded> {
   const text = `
-    WITH ${lockRow('$8')}, changed AS (
+    WITH ${lockRow('row', '$8')}, ${judgeRow}, changed AS (
       UPDATE message m SET ${evidenceSets} FROM old WHERE m.uuid = old.uuid AND ${evidenceGuard}
       RETURNING m.*, old.status AS status_before
     ), second AS (
@@ -111,7 +111,7 @@ export async function recordRefused(
   const { rows } = await db.query<Message>({
     name: 'record-refused',
     text: `
-      WITH ${lockRow('$1')}, closed AS (${closing}), ended AS (
+      WITH ${lockRow('old', '$1')}, closed AS (${closing}), ended AS (
         UPDATE message m SET status = 'error', error_code = $5, error_message = $7, modified = ${utcNow},
           unresolved = false, step = NULL, due = NULL, epoch = m.epoch + 1
         FROM old WHERE ${isStillOurs} AND (old.step = 'resolve' OR NOT $8::boolean) RETURNING m.*
@@ -128,7 +128,7 @@ export async function recordPutBack(db: Db, attempt: AttemptId, closed: Closing,
   const { rows } = await db.query<Message>({
     name: 'record-put-back',
     text: `
-      WITH ${lockRow('$1')}, closed AS (${closing}), back AS (
+      WITH ${lockRow('old', '$1')}, closed AS (${closing}), back AS (
         UPDATE message m SET step = CASE WHEN old.deleted IS NULL THEN 'send' END,
           status = CASE WHEN old.deleted IS NULL THEN m.status ELSE 'canceled' END,
           due = CASE WHEN old.deleted IS NULL THEN least(${utcNow} + $7::int * interval '1 ms', m.valid_until) END,
@@ -150,7 +150,7 @@ export async function recordRetry(
   const { rowCount } = await db.query({
     name: 'record-retry',
     text: `
-      WITH ${lockRow('$1')}, closed AS (${closing}), again AS (
+      WITH ${lockRow('old', '$1')}, closed AS (${closing}), again AS (
         UPDATE message m SET attempts = m.attempts + 1, due = ${utcNow} + ($7::int + $8::int) * interval '1 ms',
           epoch = m.epoch + 1
         FROM old WHERE ${isStillOurs} AND old.step = 'resolve' RETURNING m.uuid, m.attempts
@@ -168,7 +168,7 @@ export async function recordRetry(
 export async function recordUnknown(db: Db, attempt: AttemptId, closed: Closing): Promise<Message> {
   const { rows } = await db.query<Message>({
     name: 'record-unknown',
-    text: `WITH ${lockRow('$1')}, closed AS (${closing}) SELECT ${columns} FROM old`,
+    text: `WITH ${lockRow('old', '$1')}, closed AS (${closing}) SELECT ${columns} FROM old`,
     values: closingValues(attempt, closed),
   });
   return only(rows);
