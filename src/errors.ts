@@ -33,6 +33,14 @@ type Extras = {
   readonly allow?: readonly string[];
 };
 
+/**
+ * Nothing true can be said: whether the message is recorded is not known and cannot be found out in time. The connection is
+ * closed without an answer (G9); with an idempotency key asking again is safe.
+ */
+export class NoAnswer extends Error {
+  override name = 'NoAnswer';
+}
+
 /** A refusal at the door. `detail` is shown to the caller: it says what to change, and never repeats a value (names of unknown fields it does). */
 export class Refusal extends Error {
   override name = 'Refusal';

@@ -3,7 +3,7 @@ import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidatio
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { DatabaseUnavailable } from '../db/db.ts';
-import { Refusal, type RefusalKind, refusals } from '../errors.ts';
+import { NoAnswer, Refusal, type RefusalKind, refusals } from '../errors.ts';
 
 /** RFC 9457, with the fields of both of the Python service's error shapes: `message` = `detail`, `code` = `status`. */
 export const problem = z
@@ -33,10 +33,18 @@ const RETRY_AFTER_S = 5;
 
 /** Every error of every route ends here. */
 export function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (error instanceof NoAnswer) return hangUp(request, reply);
   const refusal = asRefusal(error);
   if (refusal !== null) return answerRefusal(reply, refusal);
   request.log.error({ err: error }, 'a request failed');
   return sendProblem(reply, 500, 'The service has a fault. Its log names it under the X-Request-ID of this answer.');
+}
+
+function hangUp(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  request.log.error('a request was left without an answer: the database broke off and did not come back');
+  reply.hijack();
+  request.raw.socket.destroy();
+  return reply;
 }
 
 export function answerRefusal(reply: FastifyReply, refusal: Refusal): FastifyReply {

@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import { type Clock, within } from '../clock.ts';
 import type { Db } from '../db/db.ts';
-import { Refusal } from '../errors.ts';
+import { NoAnswer, Refusal } from '../errors.ts';
 import { type Accepted, awaitEarlier, awaitTwin, type Earlier, type SendOrder } from '../message/accept.ts';
 import type { Message } from '../message/message.ts';
 import { toE164 } from '../message/phone-number.ts';
@@ -93,12 +93,12 @@ function readValidUntil(text: string | null, now: Date): Date | null {
   throw new Refusal('bad request', 'valid_until: must be in the future, and at most 366 days away.');
 }
 
-type Asked = Omit<SendOrder, 'send'>;
+type Asked = Omit<SendOrder, 'send' | 'answerBy'>;
 
 /** `Prefer: respond-async`: recorded now, sent by the claim loop. */
 async function recordForLater(deps: SendMessageDeps, asked: Asked): Promise<Outcome> {
   const answerBy = performance.now() + ANSWER_WITHIN_MS;
-  const accepted = await inTime(deps.accept({ ...asked, send: 'later' }), answerBy);
+  const accepted = await inTime(deps.accept({ ...asked, send: 'later', answerBy }), answerBy);
   if (accepted.kind !== 'recorded') return answerEarlier(deps, accepted, answerBy);
   deps.onReady(accepted.message.uuid);
   return { sent: { kind: 'ours', message: accepted.message }, isReplayed: false };
@@ -135,7 +135,7 @@ async function tryToSend(
     throw notSent('Too many messages are on their way to Twilio.');
   }
   const withinMs = Math.floor(Math.min(deps.twilioTimeoutMs, leftMs));
-  const accepting = deps.accept({ ...asked, send: { withinMs } });
+  const accepting = deps.accept({ ...asked, send: { withinMs }, answerBy });
   const sending = accepting.then(async (accepted): Promise<Sent | Accepted> => {
     if (accepted.kind !== 'recorded') return accepted;
     return deps.send({ message: accepted.message, n: 1, giveUpAt: began + withinMs, isAwaited: true }, log);
@@ -153,12 +153,12 @@ async function tryToSend(
   return { sent: sent as Sent, isReplayed: false };
 }
 
-/** The database is too slow: what is recorded after all ends without a call to Twilio, for its deadline has passed. */
+/** The database is too slow, and the message may be recorded at any moment: nothing true can be said. */
 async function inTime<T>(work: Promise<T>, answerBy: number): Promise<T> {
   const result = await within(answerBy - performance.now(), work);
   if (result !== 'too late') return result;
   work.catch(() => {});
-  throw notSent('The database is too slow.');
+  throw new NoAnswer();
 }
 
 /** Nothing was recorded by this request: an earlier one stands for it, or stands in its way. */
@@ -176,6 +176,8 @@ async function answerEarlier(
       throw notSent('Another request with this Idempotency-Key has just failed.');
     case 'voided':
       throw notSent('The database broke off.', accepted.uuid);
+    case 'nobody knows':
+      throw new NoAnswer();
     default:
       return accepted satisfies never;
   }

@@ -36,6 +36,8 @@ export type BackgroundDeps = {
 /** Look-ups in Twilio's log at once (TWILIO.md 7: some ten for background work). */
 const LOOKS_AT_ONCE = 10;
 const EXPIRE_AT_ONCE = 500;
+/** After that what this replica has recorded is due for every replica: OTHERS_AFTER_MS of orders.ts. */
+const OWN_FOR_MS = 20_000;
 /**
  * As long as a look can take: a list of three calls (see listFrom), one for the sample, and the database. A claimer that dies
  * gives its turn back after that; one that takes longer loses it, and what it concludes counts for nothing.
@@ -51,12 +53,12 @@ export type Background = {
 
 /** What runs without anybody waiting for it: sends what is ready, resolves what is unknown, settles contradictions. */
 export function startBackground(deps: BackgroundDeps): Background {
-  const own = new Set<string>();
+  const own = new Map<string, number>();
   const sending = startSending(deps, own);
   const loops = [sending, startResolving(deps), startVerifying(deps), startLookingBack(deps), startExpiring(deps)];
   return {
     ready: (uuid) => {
-      own.add(uuid);
+      own.set(uuid, performance.now() + OWN_FOR_MS);
       sending.kick();
     },
     stop: async () => {
@@ -67,14 +69,14 @@ export function startBackground(deps: BackgroundDeps): Background {
 
 type Licensed = ToSend & { readonly giveUpAt: number; readonly release: () => void };
 
-function startSending(deps: BackgroundDeps, own: Set<string>): DueLoop {
+function startSending(deps: BackgroundDeps, own: Map<string, number>): DueLoop {
   const { db, slots, pace } = deps;
 
-  /** Offered once: what cannot be claimed now (its twin is under way) becomes due like everybody's. */
-  function takeOwn(limit: number): string[] {
-    const some = [...own.values().take(limit)];
-    for (const uuid of some) own.delete(uuid);
-    return some;
+  /** Offered until it is claimed (its twin may be under way) or becomes due like everybody's. */
+  function offerOwn(limit: number): string[] {
+    const now = performance.now();
+    for (const [uuid, until] of own.entries().take(limit)) if (until < now) own.delete(uuid);
+    return [...own.keys().take(limit)];
   }
 
   /** Takes the places first: what is licensed is called at once. */
@@ -85,11 +87,12 @@ function startSending(deps: BackgroundDeps, own: Set<string>): DueLoop {
     try {
       const { callWithinMs: withinMs, settleMs } = deps;
       if (places.length > 0)
-        claimed.push(...(await claimToSend(db, { limit: places.length, withinMs, settleMs, own: takeOwn(limit) })));
+        claimed.push(...(await claimToSend(db, { limit: places.length, withinMs, settleMs, own: offerOwn(limit) })));
     } finally {
       for (const release of places.slice(claimed.length)) release();
     }
-    if (own.size > 0) loop.kick();
+    for (const { message } of claimed) own.delete(message.uuid);
+    if (own.size > 0 && claimed.length > 0) loop.kick();
     const giveUpAt = began + deps.callWithinMs;
     return claimed.map((one, at) => ({ ...one, giveUpAt, release: places[at] ?? (() => {}) }));
   }

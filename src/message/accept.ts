@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { within } from '../clock.ts';
 import { DatabaseUnavailable, type Db } from '../db/db.ts';
 import type { Log } from '../log.ts';
 import { findKey } from './idempotency-keys.ts';
@@ -25,6 +26,8 @@ export type SendOrder = {
   readonly idempotencyKey: string | null;
   /** The time for attempt 1, or not now but by the claim loop. */
   readonly send: { readonly withinMs: number } | 'later';
+  /** Until then the caller waits, in milliseconds of `performance.now`. */
+  readonly answerBy: number;
 };
 
 export type Accepted =
@@ -36,7 +39,9 @@ export type Accepted =
   /** An identical text, of this hash, may or may not be at Twilio: nothing was recorded. */
   | { readonly kind: 'twin'; readonly textHash: string }
   /** The database broke off: the message was not and will not be sent. */
-  | { readonly kind: 'voided'; readonly uuid: string };
+  | { readonly kind: 'voided'; readonly uuid: string }
+  /** The database broke off and did not come back in time: whether the message is recorded, nobody can say. */
+  | { readonly kind: 'nobody knows' };
 
 /**
  * A request becomes a recorded message and its first attempt, in one statement (G1, G7). When this answers `recorded`, they are
@@ -52,7 +57,9 @@ export async function acceptMessage(deps: AcceptDeps, asked: SendOrder): Promise
     if (inserted.kind !== 'key taken' && inserted.kind !== 'twin') return inserted;
   } catch (error) {
     if (!(error instanceof DatabaseUnavailable) || !error.mayBeCommitted) throw error;
-    return await voidRecording(deps, order);
+    const known =
+      asked.send === 'later' ? insist(deps, order, asked.answerBy) : voidRecording(deps, order, asked.answerBy);
+    return await known;
   }
   // Another request with this key was a moment faster; its text is the twin of this one.
   return (await findEarlier(deps, order)) ?? { kind: 'twin', textHash: order.textHash };
@@ -97,35 +104,55 @@ async function recordUnlessRepeated(
   });
 }
 
-const VOID_WITHIN_MS = 10_000;
-const VOID_PAUSE_MS = 200;
+const PAUSE_MS = 200;
+/** Of the time in which the caller waits, what the answer itself may need. */
+const ANSWER_MS = 300;
+/** How long a recording that nobody was told of is still made void; the settle time guards it as long. */
+const VOID_WITHIN_MS = 10 * 60_000;
 
 /**
  * The connection broke while PostgreSQL was committing: the row may stand, and would be sent once its settle time is over.
- * The caller must not be told that it was not sent before that is certain, so it is made certain.
+ * The caller is told that it was not sent only when that is certain, so it is made certain. Who sends it later waits for the
+ * settle time and two looks; until then this goes on, also without a caller.
  */
-async function voidRecording(deps: AcceptDeps, order: Order): Promise<Accepted> {
+async function voidRecording({ db, log }: AcceptDeps, order: Order, answerBy: number): Promise<Accepted> {
   const { uuid } = order;
-  const giveUpAt = performance.now() + Math.max(VOID_WITHIN_MS, deps.settleMs);
-  const voiding = voidUntil(deps, order, giveUpAt);
-  const first = await Promise.race([voiding, delay(VOID_WITHIN_MS, 'pending' as const, { ref: false })]);
-  if (first === 'in life') return { kind: 'repeated', uuid };
-  // Still pending: it goes on in the background, for as long as nobody else may touch the row.
-  return { kind: 'voided', uuid };
+  const reason = 'Recording it broke off: it was never sent.';
+  const voiding = untilItWorks(performance.now() + VOID_WITHIN_MS, async (): Promise<Accepted> => {
+    const isVoid = await db.transaction((tx) => voidMessage(tx, order, reason));
+    log.warn({ messageId: uuid, isVoid }, 'a recording broke off');
+    return isVoid ? { kind: 'voided', uuid } : { kind: 'repeated', uuid };
+  });
+  const result = await within(answerBy - ANSWER_MS - performance.now(), voiding);
+  return result === 'too late' || result === null ? { kind: 'nobody knows' } : result;
 }
 
-async function voidUntil({ db, log }: AcceptDeps, order: Order, giveUpAt: number): Promise<'voided' | 'in life'> {
+/**
+ * The same for a message that is sent later: any replica may send it as soon as it is due, so it cannot be taken back for
+ * certain. It is recorded instead, unless it is already; for as long as the caller waits.
+ */
+async function insist({ db, log }: AcceptDeps, order: Order, answerBy: number): Promise<Accepted> {
+  const insisting = untilItWorks(answerBy - ANSWER_MS, async (): Promise<Accepted> => {
+    const standing = await getEarlier(db, order.uuid);
+    if (standing !== null) return { kind: 'recorded', message: standing.message };
+    log.warn({ messageId: order.uuid }, 'a recording broke off and is tried again');
+    const inserted = await recordMessage(db, order);
+    // With the row that was being committed at this moment, or with another request of this key.
+    if (inserted.kind !== 'recorded') throw new DatabaseUnavailable(new Error('the recording is not over'));
+    return inserted;
+  });
+  return (await insisting) ?? { kind: 'nobody knows' };
+}
+
+/** Again and again while the database is away; null when it stays away. */
+async function untilItWorks<T>(giveUpAt: number, work: () => Promise<T>): Promise<T | null> {
   for (;;) {
     try {
-      const isVoid = await db.transaction((tx) => voidMessage(tx, order, 'Recording it broke off: it was never sent.'));
-      log.warn({ messageId: order.uuid, isVoid }, 'a recording broke off');
-      return isVoid ? 'voided' : 'in life';
+      return await work();
     } catch (error) {
-      if (performance.now() > giveUpAt) {
-        log.error({ err: error, messageId: order.uuid }, 'a recording broke off and could not be made void');
-        return 'voided';
-      }
-      await delay(VOID_PAUSE_MS);
+      if (!(error instanceof DatabaseUnavailable)) throw error;
+      if (performance.now() + PAUSE_MS > giveUpAt) return null;
+      await delay(PAUSE_MS, undefined, { ref: false });
     }
   }
 }

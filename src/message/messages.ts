@@ -106,16 +106,25 @@ export async function hasOpenTwin(db: Db, uuid: string): Promise<boolean> {
   return rowCount > 0;
 }
 
-/** Of these SIDs those that we know to be another message's, or a second copy that is recorded already. */
-export async function sidsOfOthers(db: Db, sids: readonly string[], uuid: string): Promise<Set<string>> {
-  const { rows } = await db.query<{ sid: string }>({
+/**
+ * Of these SIDs those that we know to be another message's, or a second copy that is recorded already. `ofOtherTexts` are
+ * on rows of another text: what Twilio's log shows under such a SID contradicts what is on record.
+ */
+export async function sidsOfOthers(
+  db: Db,
+  sids: readonly string[],
+  uuid: string,
+): Promise<{ taken: Set<string>; ofOtherTexts: Set<string> }> {
+  const { rows } = await db.query<{ sid: string; isOther: boolean }>({
     name: 'sids-of-others',
     text: `
-      SELECT twilio_sid AS sid FROM message WHERE twilio_sid = ANY($1) AND uuid <> $2
-      UNION SELECT twilio_sid FROM duplicate_handover WHERE twilio_sid = ANY($1)`,
+      SELECT o.twilio_sid AS sid, coalesce(o.text_hash <> m.text_hash, false) AS "isOther"
+      FROM message o, message m WHERE o.twilio_sid = ANY($1) AND o.uuid <> $2 AND m.uuid = $2
+      UNION SELECT twilio_sid, false FROM duplicate_handover WHERE twilio_sid = ANY($1)`,
     values: [sids, uuid],
   });
-  return new Set(rows.map(({ sid }) => sid));
+  const sidsWhere = (isOther: boolean) => new Set(rows.filter((row) => row.isOther === isOther).map(({ sid }) => sid));
+  return { taken: sidsWhere(false), ofOtherTexts: sidsWhere(true) };
 }
 
 /** Newest first; `receiver` as stored; `limit` null = all of them. */

@@ -85,15 +85,16 @@ export async function recordMessage(db: Db | Tx, order: Order): Promise<Inserted
   } catch (error) {
     const violated = violatedUniqueness(error);
     if (violated === 'message_unresolved_twin') return { kind: 'twin' };
-    if (violated === 'idempotency_key_pkey') return { kind: 'key taken' };
+    // Also the row itself: an earlier try of this very order has been committed meanwhile.
+    if (violated === 'idempotency_key_pkey' || violated === 'message_pkey') return { kind: 'key taken' };
     throw error;
   }
 }
 
 /**
  * Makes sure that a message whose recording broke off is never sent: a row that stands, or that is being committed at
- * this moment, ends as `error`; one that is not there is recorded as ended, so that it cannot turn up later. False: too
- * late, its life goes on.
+ * this moment, ends as `error`; one that is not there is recorded as ended, so that it cannot turn up later. Its only
+ * attempt never began; false: there is a second one, its life goes on.
  */
 export async function voidMessage(tx: Tx, order: Order, reason: string): Promise<boolean> {
   const { tenant, request } = order;
@@ -104,7 +105,7 @@ export async function voidMessage(tx: Tx, order: Order, reason: string): Promise
       VALUES ($1, ${utcNow}, $2, ${utcNow}, $2, $3, $4, $5, 'error', $6, $7, $8, $9, $10)
       ON CONFLICT (uuid) DO UPDATE SET status = 'error', error_code = NULL, error_message = $8, modified = ${utcNow},
         step = NULL, due = NULL, unresolved = false, epoch = m.epoch + 1
-      WHERE m.twilio_sid IS NULL AND m.status = 'accepted' AND m.epoch = 0`,
+      WHERE m.twilio_sid IS NULL AND m.status = 'accepted' AND m.attempts <= 1`,
     values: [
       order.uuid,
       UNKNOWN_AUTHOR,

@@ -66,8 +66,12 @@ async function readTwilioLog(
   const since = new Date(claim.attempts[0]?.started ?? 0);
   const listed = await deps.twilio.list({ to: claim.to, pageSize: PAGE_SIZE, since: beginOfLog(since) });
   if (listed.kind === 'failed') return { kind: 'failed', reason: listed.reason };
-  const taken = await sidsOfOthers(deps.db, sidsIn(listed.messages), claim.uuid);
-  return readLog(listed.messages, { sender: claim.sender, content: claim.content, since }, taken);
+  const { taken, ofOtherTexts } = await sidsOfOthers(deps.db, sidsIn(listed.messages), claim.uuid);
+  const reading = readLog(listed.messages, { sender: claim.sender, content: claim.content, since }, taken);
+  if (reading.kind !== 'found') return reading;
+  // Its SID stands on the row of another text, so that row is wrong, and this text may be at Twilio.
+  const copies = reading.copies.filter(({ sid }) => !ofOtherTexts.has(sid));
+  return copies.length > 0 ? { kind: 'found', copies } : { kind: 'proves nothing' };
 }
 
 async function lookFor(deps: ResolveDeps, claim: ToResolve): Promise<Look> {
