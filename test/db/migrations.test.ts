@@ -21,7 +21,7 @@ import {
 } from './original-database.ts';
 
 const project = path.join(import.meta.dirname, '../..');
-const all = ['0001_original_table', '0002_life_of_a_message'];
+const all = ['0001_original_table', '0002_life_of_a_message', '0003_nothing_lost'];
 const cleanups: (() => Promise<unknown>)[] = [];
 
 afterEach(async () => {
@@ -43,8 +43,11 @@ describe('a fresh database', () => {
   test("takes a row of the original's columns alone", async () => {
     const url = await migrated();
     await insertMessage(url, "'SM1'");
-    const { rows } = await execute(url, 'SELECT placeholder, handed_over FROM message');
-    expect(rows).toEqual([{ placeholder: false, handed_over: null }]);
+    const ours = Object.keys(await readColumns(url)).filter((name) => !(name in originalColumns));
+    const { rows } = await execute(url, `SELECT ${ours.join(', ')} FROM message`);
+    // Nothing is to be done for it, and nobody doubts whether Twilio has it.
+    const expected = { placeholder: false, unresolved: false, epoch: 0, attempts: 0 };
+    expect(rows).toEqual([{ ...Object.fromEntries(ours.map((name) => [name, null])), ...expected }]);
   });
 
   test("has the original's indexes and one on twilio_sid", async () => {
@@ -161,8 +164,7 @@ describe('another schema than public', () => {
 describe('migrating down', () => {
   test('an empty database needs no force, and leaves only the bookkeeping', async () => {
     const url = await migrated();
-    expect(await migrateDown(url)).toEqual([all[1]]);
-    expect(await migrateDown(url)).toEqual([all[0]]);
+    for (const step of all.toReversed()) expect(await migrateDown(url)).toEqual([step]);
     expect(await migrateDown(url)).toEqual([]);
     const { rows } = await execute(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1");
     expect(rows.map((row) => row.tablename)).toEqual(['polaris_migration', 'polaris_migration_lock']);
@@ -170,18 +172,56 @@ describe('migrating down', () => {
   });
 
   test.for([
-    ['a message without a SID', (url: string) => insertMessage(url, 'NULL'), '1 messages', '0 records', '0 kept'],
-    ['an attempt', insertAttempt, '0 messages', '1 records', '0 kept'],
-    ['a kept callback', insertCallback, '0 messages', '0 records', '1 kept'],
-  ] as const)('refuses to lose %s, names it and changes nothing', async ([, insert, ...losses]) => {
+    [3, 'an event of the history', insertEvent, ['1 events', '0 records', '0 idempotency', 'of 0 messages']],
+    [3, 'the record of a duplicate', insertDuplicate, ['0 events', '1 records', '0 idempotency', 'of 0 messages']],
+    [3, 'an idempotency key', insertKey, ['0 events', '0 records', '1 idempotency', 'of 0 messages']],
+    [3, 'what is to be done next', insertWaiting, ['0 events', '0 records', '0 idempotency', 'of 1 messages']],
+    [2, 'a message without a SID', insertWithoutSid, ['1 messages', '0 records', '0 kept']],
+    [2, 'an attempt', insertAttempt, ['0 messages', '1 records', '0 kept']],
+    [2, 'a kept callback', insertCallback, ['0 messages', '0 records', '1 kept']],
+  ] as const)('step %i refuses to lose %s, names it and changes nothing', async ([step, , insert, losses]) => {
     const url = await migrated();
+    await stepsDown(url, all.length - step);
     await insert(url);
     const before = await readSchema(url);
     const refusal = await refusalOf(migrateDown(url));
     for (const loss of losses) expect(refusal).toContain(loss);
     expect(refusal).toContain('make migrate-down lose=yes');
     expect(await readSchema(url)).toEqual(before);
-    expect(await migrateUp(url)).toEqual([]);
+    expect(await migrateUp(url)).toEqual(all.slice(step));
+  });
+
+  test('step 3, told to lose them, leaves messages, attempts and callbacks of version 2; up again works', async () => {
+    const url = await migrated();
+    await stepsDown(url, 1);
+    const schemaOf2 = await readSchema(url);
+    await migrateUp(url);
+    const schemaOf3 = await readSchema(url);
+    await insertMessage(url, "'SM1'");
+    for (const insert of [insertWaiting, insertAttempt, insertCallback, insertEvent, insertDuplicate, insertKey]) {
+      await insert(url);
+    }
+    await execute(url, "UPDATE attempt SET outcome = 'absent', closed = now()");
+
+    expect(await migrateDown(url, { loseData: true })).toEqual([all[2]]);
+    expect(await readSchema(url)).toEqual(schemaOf2);
+    const { rows: messages } = await execute(url, 'SELECT status, twilio_sid FROM message ORDER BY twilio_sid');
+    expect(messages).toEqual([
+      { status: null, twilio_sid: 'SM1' },
+      { status: 'accepted', twilio_sid: null },
+    ]);
+    // 'absent' is no word of version 2.
+    expect((await execute(url, 'SELECT n, outcome FROM attempt')).rows).toEqual([{ n: 1, outcome: 'unknown' }]);
+    expect((await execute(url, 'SELECT twilio_sid FROM callback')).rows).toEqual([{ twilio_sid: 'SM1' }]);
+
+    expect(await migrateUp(url)).toEqual([all[2]]);
+    expect(await readSchema(url)).toEqual(schemaOf3);
+    const { rows } = await execute(url, 'SELECT status, step, unresolved FROM message ORDER BY twilio_sid');
+    // Whether Twilio has the second one was forgotten on the way down.
+    expect(rows).toEqual([
+      { status: null, step: null, unresolved: false },
+      { status: 'unconfirmed', step: null, unresolved: false },
+    ]);
   });
 
   test("told to lose them, goes back to exactly the original's table; up again works", async () => {
@@ -190,6 +230,7 @@ describe('migrating down', () => {
     await insertMessage(url, "'SM1'");
     await insertAttempt(url);
     await insertCallback(url);
+    expect(await migrateDown(url)).toEqual([all[2]]);
     expect(await migrateDown(url, { loseData: true })).toEqual([all[1]]);
 
     const original = await emptyDatabase();
@@ -198,29 +239,56 @@ describe('migrating down', () => {
     expect(await readIndexes(url)).toEqual(await readIndexes(original));
     expect((await execute(url, 'SELECT twilio_sid FROM message')).rows).toEqual([{ twilio_sid: 'SM1' }]);
 
-    expect(await migrateUp(url)).toEqual([all[1]]);
+    expect(await migrateUp(url)).toEqual(all.slice(1));
     expect((await execute(url, 'SELECT twilio_sid FROM message')).rows).toEqual([{ twilio_sid: 'SM1' }]);
   });
 
   test('the last step refuses to lose the messages of a database that we created', async () => {
     const url = await migrated();
     await insertMessage(url, "'SM1'");
-    await migrateDown(url);
+    await stepsDown(url, 2);
     expect(await refusalOf(migrateDown(url))).toMatch(/would lose 1 messages\. .* make migrate-down lose=yes$/);
     expect((await execute(url, 'SELECT count(*)::int FROM message')).rows).toEqual([{ count: 1 }]);
     expect(await migrateDown(url, { loseData: true })).toEqual([all[0]]);
     expect((await execute(url, "SELECT to_regclass('message') AS message")).rows).toEqual([{ message: null }]);
   });
 
-  test('waits for a message that is being recorded, and then refuses to lose it', async () => {
+  test.for([
+    [3, { status: "'accepted'", step: "'send'" }, 'the next step of 1 messages'],
+    [2, {}, '1 messages without a Twilio SID'],
+  ] as const)(
+    'step %i waits for a message that is being recorded, and then refuses to lose it',
+    async ([step, more, loss]) => {
+      const url = await migrated();
+      await stepsDown(url, all.length - step);
+      const writer = await connect(url);
+      await writer.query('BEGIN');
+      await writer.query(insertStatement('NULL', more));
+      const refusal = refusalOf(migrateDown(url));
+      await expect.poll(() => waitingForLocks(url)).toBe(1);
+      await writer.query('COMMIT');
+      expect(await refusal).toContain(loss);
+    },
+  );
+});
+
+describe('what version 2 recorded', () => {
+  test('becomes unconfirmed on the way up if it was accepted without a SID, and stays as it is otherwise', async () => {
     const url = await migrated();
-    const writer = await connect(url);
-    await writer.query('BEGIN');
-    await writer.query(insertStatement('NULL'));
-    const refusal = refusalOf(migrateDown(url));
-    await expect.poll(() => waitingForLocks(url)).toBe(1);
-    await writer.query('COMMIT');
-    expect(await refusal).toContain('1 messages without a Twilio SID');
+    await stepsDown(url, 1);
+    for (const [status, sid] of [
+      ["'accepted'", 'NULL'],
+      ["'accepted'", "'SM1'"],
+      ["'error'", 'NULL'],
+      ['NULL', "'SM2'"],
+    ] as const) {
+      await execute(url, insertStatement(sid, { status }));
+    }
+    const before = await readRows(url);
+    expect(await migrateUp(url)).toEqual([all[2]]);
+    expect(await readRows(url)).toEqual(
+      before.map((row) => (row.status === 'accepted' && !row.twilio_sid ? { ...row, status: 'unconfirmed' } : row)),
+    );
   });
 });
 
@@ -271,16 +339,16 @@ describe('npm run migrate', () => {
     const env = { DATABASE_URL: await emptyDatabase() };
     expect(await run(env, 'up')).toEqual([0, all.map((name) => `applied ${name}\n`).join(''), '']);
     expect(await run(env, 'up')).toEqual([0, 'nothing to do\n', '']);
-    expect(await run(env, 'down')).toEqual([0, `taken back ${all[1]}\n`, '']);
+    expect(await run(env, 'down')).toEqual([0, `taken back ${all[2]}\n`, '']);
   });
 
   test('down refuses in one sentence with exit code 1, and obeys --lose-data', async () => {
     const url = await migrated();
-    await insertAttempt(url);
+    await insertKey(url);
     const [code, output, error] = await run({ DATABASE_URL: url }, 'down');
     expect([code, output]).toEqual([1, '']);
-    expect(error).toMatch(/^Migrating down would lose .*1 records of attempts.*lose=yes\n$/);
-    expect(await run({ DATABASE_URL: url }, 'down', '--lose-data')).toEqual([0, `taken back ${all[1]}\n`, '']);
+    expect(error).toMatch(/^Migrating down would lose .*1 idempotency keys.*lose=yes\n$/);
+    expect(await run({ DATABASE_URL: url }, 'down', '--lose-data')).toEqual([0, `taken back ${all[2]}\n`, '']);
   });
 
   test('without DATABASE_* it migrates the embedded database in DATA_DIR', async () => {
@@ -393,16 +461,29 @@ async function waitingForLocks(url: string, ms = 0): Promise<number> {
   return rows[0]?.count;
 }
 
-/** As the platform's own SQL writes one: with the original's columns alone. */
-function insertStatement(twilioSid: string): string {
+/** As the platform's own SQL writes one, with the original's columns alone, unless there are `more`. */
+function insertStatement(twilioSid: string, more: Record<string, string> = {}): string {
+  const names = Object.keys(more).map((name) => `${name}, `);
+  const values = Object.values(more).map((value) => `${value}, `);
   return `
-    INSERT INTO message (uuid, created, created_by_, modified, modified_by_, sender, receiver, content, twilio_sid,
+    INSERT INTO message (${names.join('')}uuid, created, created_by_, modified, modified_by_, sender, receiver, content, twilio_sid,
                          trustomer_code, product_name)
-    VALUES (gen_random_uuid(), now(), 'unknown', now(), 'unknown', '+447700900001', '+447700900123', 'text', ${twilioSid},
+    VALUES (${values.join('')}gen_random_uuid(), now(), 'unknown', now(), 'unknown', '+447700900001', '+447700900123', 'text', ${twilioSid},
             'ouh', 'gdm')`;
 }
 
 const insertMessage = (url: string, twilioSid: string) => execute(url, insertStatement(twilioSid));
+const insertWithoutSid = (url: string) => insertMessage(url, 'NULL');
+
+/** The original's columns of every row. */
+async function readRows(url: string): Promise<Record<string, unknown>[]> {
+  const columns = Object.keys(originalColumns).join(', ');
+  return (await execute(url, `SELECT ${columns} FROM message ORDER BY uuid`)).rows;
+}
+
+async function stepsDown(url: string, steps: number): Promise<void> {
+  for (let n = 0; n < steps; n++) await migrateDown(url);
+}
 
 function insertAttempt(url: string) {
   return execute(url, "INSERT INTO attempt (message_uuid, n, started, deadline) VALUES ('u', 1, now(), now())");
@@ -413,6 +494,23 @@ function insertCallback(url: string) {
     url,
     "INSERT INTO callback (received, twilio_sid, message_status, parameters) VALUES (now(), 'SM1', 'sent', '{}')",
   );
+}
+
+function insertEvent(url: string) {
+  return execute(url, "INSERT INTO event (message_uuid, at, kind, actor) VALUES ('u', now(), 'looked', 'service')");
+}
+
+function insertDuplicate(url: string) {
+  return execute(url, "INSERT INTO duplicate_handover (twilio_sid, message_uuid, detected) VALUES ('SM2', 'u', now())");
+}
+
+function insertKey(url: string) {
+  return execute(url, "INSERT INTO idempotency_key VALUES ('key', 'fingerprint', 'u', now())");
+}
+
+/** One that waits: to be sent, or to be looked for at Twilio. */
+async function insertWaiting(url: string) {
+  await execute(url, insertStatement('NULL', { status: "'accepted'", step: "'send'", due: 'now()' }));
 }
 
 function run(env: Record<string, string>, ...args: string[]): Promise<[number | null, string, string]> {
