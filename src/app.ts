@@ -15,6 +15,7 @@ import { acceptMessage } from './message/accept.ts';
 import { joinKeptCallbacks, receiveCallback } from './message/callback.ts';
 import { purgeKeys } from './message/idempotency-keys.ts';
 import { makeKeyedHash } from './message/keyed-hash.ts';
+import { oldestUnredactedS, oldestUnresolvedS } from './message/messages.ts';
 import { reconcile } from './message/reconcile.ts';
 import { makeRedactor } from './message/redact.ts';
 import { type SendDeps, sendMessage } from './message/send.ts';
@@ -74,7 +75,10 @@ export async function startService(
     const twilio = openTwilioClient({ ...config.twilio, ...account });
     started.defer(() => twilio.close());
 
-    const metrics = makeMetrics(db.pool);
+    const metrics = makeMetrics(db.pool, {
+      unredactedS: () => oldestUnredactedS(db),
+      unresolvedS: () => oldestUnresolvedS(db),
+    });
     const redactor = makeRedactor({
       db,
       twilio,
@@ -97,7 +101,7 @@ export async function startService(
         {
           name: 'redact what has ended',
           everyMs: SWEEP_EVERY_MS,
-          run: () => redactor.redactFinished(new Date(clock.now().getTime() - SWEEP_AFTER_MS)),
+          run: () => redactor.redactFinished(new Date(clock.now().getTime() - SWEEP_AFTER_MS), { isPatient: true }),
         },
         { name: 'forget old idempotency keys', everyMs: HOUR_MS, run: () => purgeKeys(db) },
       ],

@@ -1,10 +1,14 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { within } from './clock.ts';
 import type { CreateOutcome } from './twilio/outcome.ts';
 
 /** What an operator can watch at /metrics. Labels are kinds, never ids or patient data. */
 export type Metrics = ReturnType<typeof makeMetrics>;
 
-export function makeMetrics(pool: () => { total: number; idle: number; waiting: number }) {
+export function makeMetrics(
+  pool: () => { total: number; idle: number; waiting: number },
+  ages: { unredactedS: () => Promise<number>; unresolvedS: () => Promise<number> },
+) {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -19,6 +23,14 @@ export function makeMetrics(pool: () => { total: number; idle: number; waiting: 
       this.set({ state: 'idle' }, idle);
       this.set({ state: 'waiting' }, waiting);
     },
+  });
+  ageGauge(registry, 'sms_oldest_unredacted_age_seconds', {
+    help: 'How long the finished text that has waited longest to be emptied at Twilio has waited; absent while the database is',
+    age: ages.unredactedS,
+  });
+  ageGauge(registry, 'sms_oldest_unresolved_age_seconds', {
+    help: 'Age of the oldest message of which it is not known whether Twilio took it; absent while the database is',
+    age: ages.unresolvedS,
   });
   const sends = new Counter({
     name: 'sms_sends_total',
@@ -75,3 +87,22 @@ export function makeMetrics(pool: () => { total: number; idle: number; waiting: 
     }),
   };
 }
+
+/** Asked for at each scrape; a database that does not answer in time must not make the other metrics wait. */
+function ageGauge(registry: Registry, name: string, { help, age }: { help: string; age: () => Promise<number> }): void {
+  new Gauge({
+    name,
+    help,
+    registers: [registry],
+    async collect() {
+      const seconds = await within(
+        AGE_WITHIN_MS,
+        age().catch(() => null),
+      );
+      if (typeof seconds === 'number') this.set(seconds);
+      else this.remove();
+    },
+  });
+}
+
+const AGE_WITHIN_MS = 2_000;

@@ -38,6 +38,7 @@ const LOOKS_AT_ONCE = 10;
 const EXPIRE_AT_ONCE = 500;
 /** After that what this replica has recorded is due for every replica: OTHERS_AFTER_MS of orders.ts. */
 const OWN_FOR_MS = 20_000;
+const OFFERED_MORE = 20;
 /**
  * As long as a look can take: a list of three calls (see listFrom), one for the sample, and the database. A claimer that dies
  * gives its turn back after that; one that takes longer loses it, and what it concludes counts for nothing.
@@ -72,11 +73,18 @@ type Licensed = ToSend & { readonly giveUpAt: number; readonly release: () => vo
 function startSending(deps: BackgroundDeps, own: Map<string, number>): DueLoop {
   const { db, slots, pace } = deps;
 
-  /** Offered until it is claimed (its twin may be under way) or becomes due like everybody's. */
+  /**
+   * Offered until it is claimed, or becomes due like everybody's. What cannot be claimed now (its twin is under way, or it was
+   * deleted) goes to the end, so that it keeps no other back.
+   */
   function offerOwn(limit: number): string[] {
     const now = performance.now();
-    for (const [uuid, until] of own.entries().take(limit)) if (until < now) own.delete(uuid);
-    return [...own.keys().take(limit)];
+    const offered = [...own.entries().take(limit + OFFERED_MORE)];
+    for (const [uuid, until] of offered) {
+      own.delete(uuid);
+      if (until > now) own.set(uuid, until);
+    }
+    return offered.map(([uuid]) => uuid);
   }
 
   /** Takes the places first: what is licensed is called at once. */

@@ -159,17 +159,53 @@ export async function listUnfinished(db: Db, since: Date, after: string, limit: 
 }
 
 /** Messages that ended before `before` and whose text Twilio still holds, in the order of uuid, from `after` on. */
-export async function listUnredacted(db: Db, before: Date, after: string, limit: number): Promise<AtTwilio[]> {
+export async function listUnredacted(
+  db: Db,
+  { before, after, limit, isPatient }: { before: Date; after: string; limit: number; isPatient: boolean },
+): Promise<AtTwilio[]> {
   const { rows } = await db.query<AtTwilio>({
     text: `
       SELECT uuid, twilio_sid AS "twilioSid" FROM message
       WHERE redacted IS NULL AND uuid > $2 AND twilio_sid IS NOT NULL AND status ${terminal}
         AND greatest(created, modified) <= $1 AND ${isNoHistory}
+        AND (NOT $4 OR redact_after IS NULL OR redact_after <= ${utcNow})
         AND NOT EXISTS (SELECT FROM message twin WHERE twin.text_hash = message.text_hash AND twin.unresolved)
       ORDER BY uuid LIMIT $3`,
-    values: [before, after, limit],
+    values: [before, after, limit, isPatient],
   });
   return rows;
+}
+
+/** Twilio would not empty this text for a reason of its own: it is asked again after 20 s, 40 s, … at most six hours. */
+export async function putRedactionOff(db: Db, uuid: string): Promise<void> {
+  await db.query({
+    name: 'put-redaction-off',
+    text: `
+      UPDATE message SET redaction_tries = redaction_tries + 1,
+        redact_after = ${utcNow} + least(interval '6 hours', interval '20 seconds' * 2 ^ least(redaction_tries, 20))
+      WHERE uuid = $1 AND redacted IS NULL`,
+    values: [uuid],
+  });
+}
+
+/** How long the text that has waited longest to be emptied has been finished, in seconds; 0 without one. */
+export async function oldestUnredactedS(db: Db): Promise<number> {
+  const { rows } = await db.query<{ age: number }>({
+    name: 'oldest-unredacted',
+    text: `
+      SELECT coalesce(extract(epoch FROM ${utcNow} - min(greatest(created, modified))), 0)::float8 AS age FROM message
+      WHERE redacted IS NULL AND twilio_sid IS NOT NULL AND status ${terminal} AND ${isNoHistory}`,
+  });
+  return rows[0]?.age ?? 0;
+}
+
+/** How long the message whose fate has been unknown longest has been so, in seconds; 0 without one. */
+export async function oldestUnresolvedS(db: Db): Promise<number> {
+  const { rows } = await db.query<{ age: number }>({
+    name: 'oldest-unresolved',
+    text: `SELECT coalesce(extract(epoch FROM ${utcNow} - min(created)), 0)::float8 AS age FROM message WHERE unresolved`,
+  });
+  return rows[0]?.age ?? 0;
 }
 
 /** Second copies whose text Twilio still holds. Whether they have ended, Twilio says. */

@@ -137,10 +137,10 @@ export async function findRepeated(tx: Tx, order: Order, windowS: number): Promi
     name: 'find-repeated',
     text: `
       SELECT uuid FROM message
-      WHERE receiver_e164 = $1 AND created > ${utcNow} - $2::int * interval '1 second' AND text_hash = $3
-        AND trustomer_code = $4 AND product_name = $5 AND deleted IS NULL AND status <> 'error'
+      WHERE trustomer_code = $1 AND product_name = $2 AND created > ${utcNow} - $3::int * interval '1 second'
+        AND text_hash = $4 AND deleted IS NULL AND status <> 'error'
       ORDER BY created LIMIT 1`,
-    values: [order.request.to, windowS, order.textHash, order.tenant.trustomerCode, order.tenant.productName],
+    values: [order.tenant.trustomerCode, order.tenant.productName, windowS, order.textHash],
   });
   return rows[0]?.uuid ?? null;
 }

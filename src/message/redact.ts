@@ -2,14 +2,23 @@ import type { Db } from '../db/db.ts';
 import type { Log } from '../log.ts';
 import type { RedactOutcome, TwilioClient } from '../twilio/client.ts';
 import { forEachAtTwilio, makeSlots } from '../twilio/slots.ts';
-import { type AtTwilio, listUnredacted, listUnredactedDuplicates, recordRedaction } from './messages.ts';
+import {
+  type AtTwilio,
+  listUnredacted,
+  listUnredactedDuplicates,
+  putRedactionOff,
+  recordRedaction,
+} from './messages.ts';
 
 /** Empties the text of finished messages at Twilio and records that Twilio's answer showed it empty. */
 export type Redactor = {
   /** Never throws; what fails is tried again by the sweep and by the next bulk update. */
   redact(message: AtTwilio): Promise<RedactResult>;
-  /** Everything that ended before `before`; gives up on a general failure. Answers how many were emptied. */
-  redactFinished(before: Date): Promise<number>;
+  /**
+   * Everything that ended before `before`; gives up on a general failure. Answers how many were emptied. `isPatient`: what
+   * Twilio refused lately is left for later.
+   */
+  redactFinished(before: Date, options?: { isPatient: boolean }): Promise<number>;
   inFlight(): number;
   /** Waits for what is under way. */
   drain(): Promise<void>;
@@ -45,7 +54,9 @@ export function makeRedactor(deps: RedactDeps): Redactor {
       const outcome = await twilio.redact(message.twilioSid);
       if (outcome.kind === 'redacted') await recordRedaction(db, message);
       if (outcome.kind === 'failed') log.warn({ messageId: message.uuid, reason: outcome.reason }, 'redaction failed');
-      return outcome.kind === 'failed' && !outcome.isGeneral ? 'refused' : outcome.kind;
+      const isItsOwnFault = outcome.kind === 'failed' && !outcome.isGeneral;
+      if (isItsOwnFault || outcome.kind === 'not finished') await putRedactionOff(db, message.uuid);
+      return isItsOwnFault ? 'refused' : outcome.kind;
     } catch (error) {
       log.warn({ err: error, messageId: message.uuid }, 'a redaction was not recorded');
       return 'failed';
@@ -62,7 +73,8 @@ export function makeRedactor(deps: RedactDeps): Redactor {
 
   return {
     redact,
-    redactFinished: (before) => track(runs, redactFinished(deps, redact, before)),
+    redactFinished: (before, { isPatient } = { isPatient: false }) =>
+      track(runs, redactFinished(deps, redact, before, isPatient)),
     inFlight: () => underWay.size,
     drain: async () => {
       while (underWay.size + runs.size > 0) await Promise.allSettled([...underWay, ...runs]);
@@ -80,6 +92,7 @@ async function redactFinished(
   { db, stopping }: RedactDeps,
   redact: (message: AtTwilio) => Promise<RedactResult>,
   before: Date,
+  isPatient: boolean,
 ): Promise<number> {
   let redacted = 0;
   const one = async (message: AtTwilio) => {
@@ -89,7 +102,7 @@ async function redactFinished(
   };
   await forEachAtTwilio(await listUnredactedDuplicates(db, BATCH), stopping, one);
   for (let after = ''; ; ) {
-    const batch = await listUnredacted(db, before, after, BATCH);
+    const batch = await listUnredacted(db, { before, after, limit: BATCH, isPatient });
     const ended = await forEachAtTwilio(batch, stopping, one);
     const last = batch.at(-1);
     if (ended === 'gave up' || last === undefined || batch.length < BATCH) return redacted;

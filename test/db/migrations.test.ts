@@ -46,7 +46,7 @@ describe('a fresh database', () => {
     const ours = Object.keys(await readColumns(url)).filter((name) => !(name in originalColumns));
     const { rows } = await execute(url, `SELECT ${ours.join(', ')} FROM message`);
     // Nothing is to be done for it, and nobody doubts whether Twilio has it.
-    const expected = { placeholder: false, unresolved: false, epoch: 0, attempts: 0 };
+    const expected = { placeholder: false, unresolved: false, redaction_tries: 0, epoch: 0, attempts: 0 };
     expect(rows).toEqual([{ ...Object.fromEntries(ours.map((name) => [name, null])), ...expected }]);
   });
 

@@ -39,13 +39,17 @@ export function makeTwilio() {
     /** A complete look at the log at this moment. */
     look: async (db: Db, claim: ToResolve, now: number): Promise<LogReading> => {
       const list = taken.filter(({ isListed }) => isListed).map((one) => listed(one, now));
-      const others = await sidsOfOthers(
+      const { taken: own, ofOtherTexts } = await sidsOfOthers(
         db,
         list.map(({ sid }) => sid),
         claim.uuid,
       );
       const since = new Date(claim.attempts[0]?.started ?? 0);
-      return readLog(list.toReversed(), { sender: claim.sender, content: claim.content, since }, others);
+      return readLog(
+        list.toReversed(),
+        { sender: claim.sender, content: claim.content, since },
+        new Set([...own, ...ofOtherTexts]),
+      );
     },
   };
 }

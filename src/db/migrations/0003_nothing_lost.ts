@@ -7,6 +7,7 @@ import { CannotStart } from '../../errors.ts';
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   // step, due: what is to be done next, and when. epoch: goes up with every claim, and what a claim leads to must match it.
+  // redaction_tries, redact_after: Twilio refused to empty this text so often, and is asked again then.
   // unresolved: Twilio may or may not have it. text_hash: keyed hash of sender, number in E.164 and text.
   await sql`
     ALTER TABLE message
@@ -17,12 +18,12 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       ADD COLUMN unresolved boolean NOT NULL DEFAULT false,
       ADD COLUMN text_hash varchar,
       ADD COLUMN receiver_e164 varchar,
-      ADD COLUMN valid_until timestamp`.execute(db);
+      ADD COLUMN valid_until timestamp,
+      ADD COLUMN redaction_tries integer NOT NULL DEFAULT 0,
+      ADD COLUMN redact_after timestamp`.execute(db);
   await sql`CREATE INDEX message_due ON message (step, due) WHERE step IS NOT NULL`.execute(db);
   // Of two identical texts that Twilio may or may not have, its log could not tell which is which.
   await sql`CREATE UNIQUE INDEX message_unresolved_twin ON message (text_hash) WHERE unresolved`.execute(db);
-  await sql`
-    CREATE INDEX message_receiver_e164 ON message (receiver_e164, created) WHERE receiver_e164 IS NOT NULL`.execute(db);
   // Recorded by the version before this one, which did not keep what it would take to look for them at Twilio.
   await sql`UPDATE message SET status = 'unconfirmed' WHERE status = 'accepted' AND twilio_sid IS NULL`.execute(db);
 
@@ -103,9 +104,10 @@ export async function down(db: Kysely<unknown>): Promise<void> {
       DROP CONSTRAINT attempt_outcome_check,
       ADD CONSTRAINT attempt_outcome_check
         CHECK (outcome IN ('accepted', 'refused', 'not processed', 'unknown'))`.execute(db);
-  await sql`DROP INDEX message_due, message_unresolved_twin, message_receiver_e164`.execute(db);
+  await sql`DROP INDEX message_due, message_unresolved_twin`.execute(db);
   await sql`
     ALTER TABLE message
       DROP COLUMN step, DROP COLUMN due, DROP COLUMN epoch, DROP COLUMN attempts, DROP COLUMN unresolved,
-      DROP COLUMN text_hash, DROP COLUMN receiver_e164, DROP COLUMN valid_until`.execute(db);
+      DROP COLUMN text_hash, DROP COLUMN receiver_e164, DROP COLUMN valid_until, DROP COLUMN redaction_tries,
+      DROP COLUMN redact_after`.execute(db);
 }
