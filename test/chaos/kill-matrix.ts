@@ -7,7 +7,7 @@ import { frozen } from './kill/frozen.ts';
 import { killed } from './kill/killed.ts';
 import { lostCommit } from './kill/lost-commit.ts';
 import { makePlaces, type Places } from './kill/places.ts';
-import { type KillPoint, NeverCame } from './kill/point.ts';
+import { type KillPoint, MissedMoment, NeverCame } from './kill/point.ts';
 import { type Scene, setScene } from './kill/scene.ts';
 import { asTable, isExact, type Played } from './kill/table.ts';
 import { type Stage, setStage } from './stage.ts';
@@ -31,6 +31,11 @@ const { values } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 });
+
+/** Tells each run of this command from every other one. */
+let serial = 0;
+/** A run that misses its moment is played so often. */
+const TRIES = 3;
 
 if (values.help) console.log(usage());
 else {
@@ -71,8 +76,7 @@ async function main(runs: number, seed: number, atOnce: number, chosen: readonly
   process.once('SIGINT', () => void stage.stop().finally(() => process.exit(130)));
   try {
     const places = makePlaces(atOnce);
-    const play = (point: KillPoint, index: number) => playPoint(stage, places, point, runs, index * runs);
-    const played = await Promise.all(chosen.map(play));
+    const played = await Promise.all(chosen.map((point) => playPoint(stage, places, point, runs)));
     console.log(asTable(played));
     return played.every(isExact) ? 0 : 1;
   } finally {
@@ -81,19 +85,13 @@ async function main(runs: number, seed: number, atOnce: number, chosen: readonly
 }
 
 /** Plays all runs of a point, as there are places. */
-async function playPoint(
-  stage: Stage,
-  places: Places,
-  point: KillPoint,
-  runs: number,
-  firstSerial: number,
-): Promise<Played> {
+async function playPoint(stage: Stage, places: Places, point: KillPoint, runs: number): Promise<Played> {
   let exact = 0;
   let longestMs = 0;
   const play = async (run: number) => {
     const leave = await places.take(point.weight);
     const startedAt = performance.now();
-    if (await playRun(stage, point, { run, runs, serial: firstSerial + run })) exact += 1;
+    if (await playUntilMoment(stage, point, run, runs)) exact += 1;
     longestMs = Math.max(longestMs, performance.now() - startedAt);
     leave();
   };
@@ -102,11 +100,21 @@ async function playPoint(
   return { point, runs, exact, longestMs };
 }
 
+/** A run whose moment did not come, because the machine was too slow for the short times of the drill, proves nothing. */
+async function playUntilMoment(stage: Stage, point: KillPoint, run: number, runs: number): Promise<boolean> {
+  for (let tries = 1; ; tries++) {
+    serial += 1;
+    const isExact = await playRun(stage, point, { run, runs, serial, isLastTry: tries === TRIES });
+    if (isExact !== null) return isExact;
+    process.stderr.write(`${point.id} ${point.name}, run ${run}: missed its moment, is played again\n`);
+  }
+}
+
 async function playRun(
   stage: Stage,
   point: KillPoint,
-  run: { run: number; runs: number; serial: number },
-): Promise<boolean> {
+  { isLastTry, ...run }: { run: number; runs: number; serial: number; isLastTry: boolean },
+): Promise<boolean | null> {
   const { fate, isCalledBack } = point;
   let scene: Scene | null = null;
   try {
@@ -115,7 +123,9 @@ async function playRun(
     if (findings.length > 0) await report(scene, point, findings);
     return findings.length === 0;
   } catch (error) {
-    await report(scene, point, [error instanceof NeverCame ? error.message : String(error)]);
+    if (error instanceof MissedMoment && !isLastTry) return null;
+    const isKnown = error instanceof NeverCame || error instanceof MissedMoment;
+    await report(scene, point, [isKnown ? error.message : String(error)]);
     return false;
   } finally {
     await scene?.close();

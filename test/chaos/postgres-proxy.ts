@@ -19,6 +19,8 @@ export type PostgresProxy = {
   holdRequest(statement: string, nth?: number): Hold;
   /** Stops the first answer to this prepared statement that touched a row, once PostgreSQL has committed it. */
   holdAnswer(statement: string): Hold;
+  /** Breaks every connection and refuses new ones: PostgreSQL can no longer be reached this way. */
+  cut(): void;
   close(): Promise<void>;
 };
 
@@ -36,7 +38,12 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
   const target = new URL(databaseUrl);
   const places: HeldPlace[] = [];
   const sockets = new Set<Socket>();
+  let isCut = false;
   const server = createServer({ noDelay: true }, (near) => {
+    if (isCut) {
+      near.destroy();
+      return;
+    }
     const far = connect({ port: Number(target.port || 5432), host: target.hostname, noDelay: true });
     for (const socket of [near, far]) {
       sockets.add(socket);
@@ -64,6 +71,10 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
     url: url.href,
     holdRequest: (statement, nth) => hold('request', statement, nth),
     holdAnswer: (statement) => hold('answer', statement),
+    cut: () => {
+      isCut = true;
+      for (const socket of sockets) socket.destroy();
+    },
     close: async () => {
       for (const socket of sockets) socket.destroy();
       server.close();

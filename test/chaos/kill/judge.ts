@@ -77,6 +77,6 @@ export function judgeReplay(answer: Answer | null, row: Row, { must }: Findings)
   );
 }
 
-export function show(words: readonly string[]): string {
+function show(words: readonly string[]): string {
   return words.length === 0 ? 'none' : words.join(' → ');
 }

@@ -1,7 +1,7 @@
 import type { Fate } from './fates.ts';
 import { brokenFirst, takenWith500 } from './fates.ts';
 import { attemptsOf, type End, judgeAnswer, judgeHandedOver, judgeReplay, rowsOf, untilOver } from './judge.ts';
-import { createFindings, type Findings, inTime, type KillPoint, killPoint } from './point.ts';
+import { createFindings, type Findings, inTime, type KillPoint, killPoint, MissedMoment } from './point.ts';
 import { type Answer, type Order, post, type Scene } from './scene.ts';
 
 type Killed = {
@@ -211,7 +211,7 @@ async function play(scene: Scene, spec: Killed): Promise<string[]> {
   const moment = spec.trap(scene, answer.promise);
   const asking = post(watched, order);
   asking.then(answer.resolve, answer.reject);
-  await inTime('the moment of the kill', moment);
+  await inTime('the moment of the kill', Promise.race([moment, untilGivenUp(answer.promise)]));
   await judgeMoment(scene, order, spec.atKill, findings);
   await scene.kill(watched);
   const before = await rowsOf(scene, order);
@@ -229,6 +229,13 @@ async function play(scene: Scene, spec: Killed): Promise<string[]> {
   await judgeHandedOver(scene, order, spec.end, findings);
   await judgeLooks(scene, order, spec, findings);
   return [...new Set(findings.list)];
+}
+
+/** A 503 says that the message is over: nothing will happen to it any more. */
+async function untilGivenUp(answered: Promise<Answer | null>): Promise<never> {
+  const answer = await answered;
+  if (answer?.status === 503) throw new MissedMoment('the sender gave up before the moment of the kill');
+  return new Promise(() => {});
 }
 
 /** Two complete looks before each further attempt (G3); none where the SID is on record already. */

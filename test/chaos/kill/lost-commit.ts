@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Replica } from '../stage.ts';
-import { isOver, judgeReplay, rowsOf } from './judge.ts';
+import { isOver, judgeHandedOver, judgeReplay, rowsOf, untilOver } from './judge.ts';
 import { createFindings, type Findings, inTime, type KillPoint, killPoint, until } from './point.ts';
 import { type Answer, type Order, post, type Scene } from './scene.ts';
 
@@ -27,6 +27,13 @@ export const lostCommit: KillPoint[] = [
     endState: '503 is true: 0 at Twilio for good; the key again: 1 at Twilio',
     play: (scene) => play(scene, rollBack),
   }),
+  killPoint({
+    id: '18k',
+    name: 'commit-lost-cut-off',
+    inWords: 'tx 1 committed, its answer lost, PostgreSQL out of reach; then killed',
+    endState: 'hung up, for 503 would be a lie; 1 at Twilio, same uuid and SID',
+    play: playCutOff,
+  }),
 ];
 
 /** Past the deadline, the settle time and both looks: whoever would send it again has done so. */
@@ -51,6 +58,26 @@ async function play(scene: Scene, disturb: (scene: Scene, sender: Replica) => Pr
   findings.must(sent.length === 1 && sent[0]?.twilio_sid === sids[0], `${sent.length} rows have a SID`);
   if (sent[0] !== undefined) judgeReplay(await post(replica, order), sent[0], findings);
   return [...new Set(findings.list)];
+}
+
+/** Nobody can make the recording void, so the caller must not be told that nothing was sent. */
+async function playCutOff(scene: Scene): Promise<string[]> {
+  const findings = createFindings();
+  const order = scene.order();
+  const cutOff = await scene.startWatched();
+  const hold = scene.postgres.holdAnswer('record-message');
+  const asking = post(cutOff, order);
+  await inTime('the commit', hold.reached);
+  scene.postgres.cut();
+  const answer = await inTime('an answer, or that it hung up', asking);
+  findings.must(answer === null, `answered ${answer?.status}`);
+  await scene.kill(cutOff);
+
+  const fresh = await scene.startFresh();
+  const row = await untilOver(scene, order);
+  await judgeHandedOver(scene, order, { outcomes: ['absent', 'accepted'], creates: 1 }, findings);
+  judgeReplay(await post(fresh, order), row, findings);
+  return [...findings.list];
 }
 
 function judgeRefusal(answer: Answer | null, { must }: Findings): void {

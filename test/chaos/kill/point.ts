@@ -43,11 +43,16 @@ export function createFindings(): Findings {
   };
 }
 
-/** A run's parts take seconds; on a busy machine a few more. */
-const PATIENCE_MS = 30_000;
+/** A run's parts take seconds, a dead claimer's turn ten; on a busy machine more. G2 allows five minutes. */
+const PATIENCE_MS = 60_000;
 
 export class NeverCame extends Error {
   override name = 'NeverCame';
+}
+
+/** The caller was answered before the moment came: the sender had given up on its own. */
+export class MissedMoment extends Error {
+  override name = 'MissedMoment';
 }
 
 /** Waits for something that happens between processes, with a bound. */
