@@ -5,6 +5,7 @@ import type { Config, DatabaseConfig } from './config.ts';
 import { openDb } from './db/db.ts';
 import { checkDatabase, readHashKey } from './db/installation.ts';
 import { migrateUp } from './db/migrate.ts';
+import { shareCommits } from './db/shared-commits.ts';
 import { listen } from './http/listen.ts';
 import { buildServer } from './http/server.ts';
 import { startBackground } from './jobs/background.ts';
@@ -13,9 +14,14 @@ import { startTimetable } from './jobs/timetable.ts';
 import type { Log } from './log.ts';
 import { acceptMessage } from './message/accept.ts';
 import { joinKeptCallbacks, receiveCallback } from './message/callback.ts';
+import { aboutOf, recordCallbacks, type ToRecord } from './message/callbacks.ts';
 import { purgeKeys } from './message/idempotency-keys.ts';
 import { makeKeyedHash } from './message/keyed-hash.ts';
+
 import { oldestUnredactedS, oldestUnresolvedS } from './message/messages.ts';
+
+import { type Answer, recordAnswers } from './message/outcomes.ts';
+
 import { reconcile } from './message/reconcile.ts';
 import { makeRedactor } from './message/redact.ts';
 import { type SendDeps, sendMessage } from './message/send.ts';
@@ -94,6 +100,10 @@ export async function startService(
       log.error({ messageId, twilioSid }, 'Twilio has a second copy of a message: the patient may have got it twice');
     };
 
+    const recordCallback = shareCommits({
+      record: (callbacks: readonly ToRecord[]) => recordCallbacks(db, callbacks),
+      about: aboutOf,
+    });
     const join = () => joinKeptCallbacks(db);
     const timetable = startTimetable(
       [
@@ -122,6 +132,10 @@ export async function startService(
       twilio,
       isQuiet,
       settleMs,
+      recordAnswer: shareCommits({
+        record: (answers: readonly Answer[]) => recordAnswers(db, answers),
+        about: ({ attempt }) => [attempt.uuid],
+      }),
       statusCallbackOf: (uuid, n) => statusCallbackUrl(callbackUrl(), config.twilio.callbackOverrides, { uuid, n }),
       onOutcome: (outcome) => {
         pace.note(outcome);
@@ -173,7 +187,7 @@ export async function startService(
         onReady: (uuid) => work?.ready(uuid),
       },
       callbacks: {
-        receive: (callback, claimedUuid) => receiveCallback(db, callback, claimedUuid),
+        receive: (callback, claim) => receiveCallback(recordCallback, callback, claim),
         redactor,
         callbackUrl,
         authTokens: account.authTokens,

@@ -1,5 +1,5 @@
 import type { Db } from '../db/db.ts';
-import { type Callback, type Claim, claimCallbacks, listJoinable, recordCallback } from './callbacks.ts';
+import { type Callback, type Claim, claimCallbacks, listJoinable, type Recorded, type ToRecord } from './callbacks.ts';
 import { evidenceOfCallback } from './evidence.ts';
 import type { AtTwilio } from './messages.ts';
 import { recordEvidence } from './outcomes.ts';
@@ -17,8 +17,12 @@ export type Received = {
  * committed when this returns (G6). `claim` is our id from the callback URL; with it a callback finds its row even
  * before the answer to the create has. A SID that nobody knows yet is kept until its message turns up.
  */
-export async function receiveCallback(db: Db, callback: Callback, claim: Claim | null): Promise<Received> {
-  const { meant, changed, duplicateOf, finished } = await recordCallback(db, callback, claim);
+export async function receiveCallback(
+  record: (one: ToRecord) => Promise<Recorded>,
+  callback: Callback,
+  claim: Claim | null,
+): Promise<Received> {
+  const { meant, changed, duplicateOf, finished } = await record({ callback, claim });
   const known = changed > 0 ? 'applied' : 'no change';
   return { result: duplicateOf !== null ? 'duplicate' : meant > 0 ? known : 'kept', duplicateOf, finished };
 }

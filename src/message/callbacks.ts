@@ -1,7 +1,8 @@
 import { type Db, type Tx, utcNow } from '../db/db.ts';
-import { evidenceOfCallback, evidenceValues } from './evidence.ts';
+import { evidenceOfCallback } from './evidence.ts';
 import { evidenceGuard, evidenceSets, judgeRow, terminal } from './forward-only.ts';
-import type { AtTwilio } from './messages.ts';
+import { type AtTwilio, only } from './messages.ts';
+import { asStatus } from './status.ts';
 
 /** A callback as it came, kept for good. `parameters` holds all that Twilio sent but text and numbers. */
 export type Callback = {
@@ -20,66 +21,117 @@ export type Recorded = {
   /** Messages of its SID, or the one that it told its SID. 0: nobody knows it yet, it is kept. */
   readonly meant: number;
   readonly changed: number;
-  /** 1: it proved a second SID for a message that has one (G4), for the first time. */
-  readonly duplicates: number;
+  /** The message that it proved, for the first time, to have a second SID (G4). */
   readonly duplicateOf: string | null;
   readonly finished: readonly AtTwilio[];
 };
 
+/** A callback and what its URL claims. */
+export type ToRecord = { readonly callback: Callback; readonly claim: Claim | null };
+
 /**
- * The whole intake in one statement, hence one snapshot, one round trip and one commit (G6). The callback is about the
- * messages of its SID (several where the Python service recorded a SID twice); else about the one whose id its URL carries,
- * which learns its SID if it has none, and is proved to have been handed over twice if it has another (G4).
- * The rows are locked first: a create answer that is being recorded meanwhile is waited for and seen.
+ * The whole intake of some callbacks in one statement, hence one snapshot, one round trip and one commit (G6). Each is about
+ * the messages of its SID (several where the Python service recorded a SID twice); else about the one whose id its URL
+ * carries, which learns its SID if it has none, and is proved to have been handed over twice if it has another (G4). No two
+ * of them may be about one message, for a statement changes a row once: see `aboutOf`.
+ * The rows are locked first, in the order of their ids: a create answer that is being recorded meanwhile is waited for and
+ * seen, and two replicas do not wait for each other.
  */
-const recordCallbackSql = `
-  WITH found AS (
-    SELECT *, (twilio_sid = $1) IS TRUE AS is_known FROM message
-    WHERE twilio_sid = $1 OR uuid = $8 ORDER BY uuid FOR UPDATE
+const recordCallbacksSql = `
+  WITH said AS MATERIALIZED (
+    SELECT *, NULL::varchar AS said_date, false AS said_placeholder, 'callback'::varchar AS said_source
+    FROM jsonb_to_recordset($1::jsonb) AS said (
+      i int, said_sid varchar, said_status varchar, said_code varchar, said_message varchar,
+      word varchar, claimed_uuid varchar, claimed_attempt int, parameters jsonb)
+  ), found AS (
+    SELECT message.*, said.*, (twilio_sid = said_sid) IS TRUE AS is_known
+    FROM said JOIN message ON twilio_sid = said_sid OR uuid = claimed_uuid ORDER BY uuid FOR UPDATE OF message
+  ), known AS (
+    SELECT i FROM found WHERE is_known
   ), row AS (
-    SELECT * FROM found WHERE is_known OR (twilio_sid IS NULL AND NOT EXISTS (SELECT FROM found WHERE is_known))
+    SELECT * FROM found WHERE is_known OR (twilio_sid IS NULL AND i NOT IN (SELECT i FROM known))
   ), ${judgeRow}, changed AS (
     UPDATE message m SET ${evidenceSets} FROM old WHERE m.uuid = old.uuid AND ${evidenceGuard}
-    RETURNING m.uuid, m.status, old.brings_sid AS is_adopted
+    RETURNING old.i, m.uuid, m.status, old.brings_sid AS is_adopted, old.claimed_attempt, old.said_sid
   ), proved AS (
-    UPDATE attempt SET closed = coalesce(closed, ${utcNow}), outcome = 'accepted', twilio_sid = $1
-    FROM changed WHERE changed.is_adopted AND attempt.message_uuid = changed.uuid AND attempt.n = $9
+    UPDATE attempt SET closed = coalesce(closed, ${utcNow}), outcome = 'accepted', twilio_sid = said_sid
+    FROM changed WHERE is_adopted AND attempt.message_uuid = changed.uuid AND attempt.n = changed.claimed_attempt
   ), second AS (
     INSERT INTO duplicate_handover (twilio_sid, message_uuid, attempt, detected)
-    SELECT $1, uuid, $9, ${utcNow} FROM found
-    WHERE uuid = $8 AND twilio_sid <> $1 AND NOT EXISTS (SELECT FROM found WHERE is_known)
-    ON CONFLICT DO NOTHING RETURNING message_uuid
+    SELECT said_sid, uuid, claimed_attempt, ${utcNow} FROM found
+    WHERE uuid = claimed_uuid AND twilio_sid <> said_sid AND i NOT IN (SELECT i FROM known)
+    ON CONFLICT DO NOTHING RETURNING twilio_sid, message_uuid
   ), kept AS (
     INSERT INTO callback (received, message_uuid, twilio_sid, message_status, error_code, parameters,
                           claimed_uuid, claimed_attempt, status_before, status_after)
-    SELECT ${utcNow}, coalesce((SELECT min(uuid) FROM old), (SELECT uuid FROM found WHERE uuid = $8 AND NOT is_known)), $1, $10,
-           $3, $11, $8, $9, (SELECT status FROM old ORDER BY uuid LIMIT 1),
-           coalesce((SELECT status FROM changed ORDER BY uuid LIMIT 1), (SELECT status FROM old ORDER BY uuid LIMIT 1))
+    SELECT DISTINCT ON (said.i) ${utcNow}, coalesce(old.uuid, claimed.uuid), said.said_sid, said.word, said.said_code,
+           said.parameters, said.claimed_uuid, said.claimed_attempt, old.status, coalesce(changed.status, old.status)
+    FROM said LEFT JOIN old ON old.i = said.i LEFT JOIN changed ON changed.i = old.i AND changed.uuid = old.uuid
+      LEFT JOIN found claimed ON claimed.i = said.i AND claimed.uuid = said.claimed_uuid AND NOT claimed.is_known
+    ORDER BY said.i, old.uuid
   )
-  SELECT (SELECT count(*) FROM old)::int AS meant, (SELECT count(*) FROM changed)::int AS changed,
-         (SELECT count(*) FROM second)::int AS duplicates, (SELECT message_uuid FROM second) AS "duplicateOf",
-         (SELECT coalesce(json_agg(json_build_object('uuid', old.uuid, 'twilioSid', $1::varchar)), '[]')
-          FROM old LEFT JOIN changed ON changed.uuid = old.uuid
-          WHERE old.redacted IS NULL AND coalesce(changed.status, old.status) ${terminal}
-            AND NOT EXISTS (SELECT FROM message twin WHERE twin.text_hash = old.text_hash AND twin.unresolved
-                            AND twin.uuid <> old.uuid)
-         ) AS finished`;
+  SELECT said.i, old.uuid, said.said_sid AS "twilioSid", changed.uuid IS NOT NULL AS "isChanged",
+         second.message_uuid AS "duplicateOf",
+         (old.redacted IS NULL AND coalesce(changed.status, old.status) ${terminal}
+          AND NOT EXISTS (SELECT FROM message twin WHERE twin.text_hash = old.text_hash AND twin.unresolved
+                          AND twin.uuid <> old.uuid)) IS TRUE AS "isFinished"
+  FROM said LEFT JOIN old ON old.i = said.i LEFT JOIN changed ON changed.i = old.i AND changed.uuid = old.uuid
+    LEFT JOIN second ON second.twilio_sid = said.said_sid`;
 
-export async function recordCallback(db: Db, callback: Callback, claim: Claim | null): Promise<Recorded> {
-  const { rows } = await db.query<Recorded>({
+type Row = {
+  readonly i: number;
+  readonly uuid: string | null;
+  readonly twilioSid: string;
+  readonly isChanged: boolean;
+  readonly duplicateOf: string | null;
+  readonly isFinished: boolean;
+};
+
+/** What each of them did, in the order given. */
+export async function recordCallbacks(db: Db, callbacks: readonly ToRecord[]): Promise<Recorded[]> {
+  const { rows } = await db.query<Row>({
     name: 'record-callback',
-    text: recordCallbackSql,
-    values: [
-      ...evidenceValues(evidenceOfCallback(callback)),
-      claim?.uuid ?? null,
-      claim?.attempt ?? null,
-      callback.messageStatus,
-      JSON.stringify(callback.parameters),
-    ],
+    text: recordCallbacksSql,
+    values: [JSON.stringify(callbacks.map(toJson))],
   });
-  const [recorded] = rows;
-  if (recorded === undefined) throw new Error('the statement returned no row');
-  return recorded;
+  return callbacks.map((_, i) => readRecorded(rows.filter((row) => row.i === i)));
+}
+
+/** One by itself. */
+export async function recordCallback(db: Db, callback: Callback, claim: Claim | null): Promise<Recorded> {
+  return only(await recordCallbacks(db, [{ callback, claim }]));
+}
+
+/** What a callback may be about: no two with one of these in common are recorded together. */
+export function aboutOf({ callback, claim }: ToRecord): string[] {
+  return claim === null ? [callback.twilioSid] : [callback.twilioSid, claim.uuid];
+}
+
+function toJson({ callback, claim }: ToRecord, i: number): object {
+  const { twilioSid, status, errorCode, errorMessage } = evidenceOfCallback(callback);
+  return {
+    i,
+    said_sid: twilioSid,
+    said_status: asStatus(status),
+    said_code: errorCode,
+    said_message: errorMessage,
+    word: callback.messageStatus,
+    claimed_uuid: claim?.uuid ?? null,
+    claimed_attempt: claim?.attempt ?? null,
+    parameters: callback.parameters,
+  };
+}
+
+function readRecorded(rows: readonly Row[]): Recorded {
+  const finished = rows.flatMap(({ uuid, twilioSid, isFinished }) =>
+    uuid !== null && isFinished ? [{ uuid, twilioSid }] : [],
+  );
+  return {
+    meant: rows.filter(({ uuid }) => uuid !== null).length,
+    changed: rows.filter(({ isChanged }) => isChanged).length,
+    duplicateOf: rows[0]?.duplicateOf ?? null,
+    finished,
+  };
 }
 
 /** Joins the callbacks that came before anyone knew their SID to its message, and returns them in the order they came. */

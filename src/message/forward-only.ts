@@ -3,14 +3,17 @@ import { rankInSql, terminalStatuses } from './status.ts';
 
 /**
  * How Twilio's word changes a row, in SQL: the one rule (G5) that the answer to a create, callbacks, lists and fetches share.
- * The first parameters of a statement that uses it are those of `evidenceValues`:
- * $1 SID, $2 status or NULL, $3 error code, $4 error message, $5 date_sent, $6 placeholder?, $7 source.
+ * `row` is the locked row together with what Twilio said of it, from parameters or from a list of several:
  *
- *   WITH row AS (SELECT * FROM message WHERE … FOR UPDATE), ${judgeRow}, changed AS (
+ *   WITH row AS (SELECT message.*, ${said} FROM message WHERE … FOR UPDATE), ${judgeRow}, changed AS (
  *     UPDATE message m SET ${evidenceSets} FROM old WHERE m.uuid = old.uuid AND ${evidenceGuard} … )
  */
 
 export const terminal = `IN (${terminalStatuses.map((status) => `'${status}'`).join(', ')})`;
+
+/** What Twilio said, from the parameters of `evidenceValues`, which come first. */
+const said = `$1::varchar AS said_sid, $2::varchar AS said_status, $3::varchar AS said_code, $4::varchar AS said_message,
+  $5::varchar AS said_date, $6::boolean AS said_placeholder, $7::varchar AS said_source`;
 
 /**
  * The row as it stands, locked: who waited for another's transaction sees what that one did. The table itself, asked in the
@@ -18,6 +21,9 @@ export const terminal = `IN (${terminalStatuses.map((status) => `'${status}'`).j
  */
 export const lockRow = (name: string, uuid: string) =>
   `${name} AS (SELECT * FROM message WHERE uuid = ${uuid} FOR UPDATE)`;
+
+export const lockRowWithSaid = (uuid: string) =>
+  `row AS (SELECT *, ${said} FROM message WHERE uuid = ${uuid} FOR UPDATE)`;
 
 /**
  * `old`: the locked rows of `row`, each with what Twilio's word means for it. Materialised step by step, or PostgreSQL would
@@ -29,19 +35,19 @@ export const lockRow = (name: string, uuid: string) =>
  */
 export const judgeRow = `
   ranked AS MATERIALIZED (
-    SELECT *, ${rankInSql('status')} AS rank, ${rankInSql('$2::varchar')} AS said_rank, twilio_sid IS NULL AS brings_sid,
-      ($2::varchar ${terminal} AND status ${terminal} AND status <> $2) AS differs
+    SELECT *, ${rankInSql('status')} AS rank, ${rankInSql('said_status')} AS said_rank, twilio_sid IS NULL AS brings_sid,
+      (said_status ${terminal} AND status ${terminal} AND status <> said_status) AS differs
     FROM row
   ), compared AS MATERIALIZED (
     SELECT *, (differs AND rank = said_rank) AS contradicts,
-      (said_rank > rank OR (differs AND rank = said_rank AND $7 = 'fetch')
-       OR (placeholder AND status = 'sent' AND $7 = 'callback' AND $2::varchar IS NOT NULL)) AS moves_forward
+      (said_rank > rank OR (differs AND rank = said_rank AND said_source = 'fetch')
+       OR (placeholder AND status = 'sent' AND said_source = 'callback' AND said_status IS NOT NULL)) AS moves_forward
     FROM ranked
   ), old AS MATERIALIZED (
-    SELECT *, (contradicts AND $7 <> 'fetch' AND step IS DISTINCT FROM 'verify') AS needs_verifying,
-      ($3::varchar IS NOT NULL AND (status = $2 OR moves_forward) AND error_code IS DISTINCT FROM $3) AS brings_code,
+    SELECT *, (contradicts AND said_source <> 'fetch' AND step IS DISTINCT FROM 'verify') AS needs_verifying,
+      (said_code IS NOT NULL AND (status = said_status OR moves_forward) AND error_code IS DISTINCT FROM said_code) AS brings_code,
       (moves_forward AND (contradicts OR status IN ('error', 'unconfirmed'))) AS was_wrong,
-      ($5::varchar IS NOT NULL AND date_sent IS DISTINCT FROM $5) AS brings_date,
+      (said_date IS NOT NULL AND date_sent IS DISTINCT FROM said_date) AS brings_date,
       (brings_sid AND attempts > 1 AND EXISTS (
         SELECT FROM attempt WHERE message_uuid = uuid AND outcome = 'absent')) AS was_absent
     FROM compared
@@ -55,12 +61,12 @@ const isNews = '(old.brings_sid OR old.moves_forward OR old.brings_code OR old.b
  */
 export const evidenceSets = `
   handed_over = CASE WHEN old.brings_sid THEN ${utcNow} ELSE m.handed_over END,
-  twilio_sid = $1,
-  error_message = CASE WHEN old.brings_code OR old.was_wrong THEN $4 ELSE m.error_message END,
-  error_code = CASE WHEN old.brings_code OR old.was_wrong THEN $3 ELSE m.error_code END,
-  placeholder = CASE WHEN old.moves_forward THEN $6 ELSE m.placeholder END,
-  status = CASE WHEN old.moves_forward THEN $2 ELSE m.status END,
-  date_sent = coalesce($5, m.date_sent),
+  twilio_sid = old.said_sid,
+  error_message = CASE WHEN old.brings_code OR old.was_wrong THEN old.said_message ELSE m.error_message END,
+  error_code = CASE WHEN old.brings_code OR old.was_wrong THEN old.said_code ELSE m.error_code END,
+  placeholder = CASE WHEN old.moves_forward THEN old.said_placeholder ELSE m.placeholder END,
+  status = CASE WHEN old.moves_forward THEN old.said_status ELSE m.status END,
+  date_sent = coalesce(old.said_date, m.date_sent),
   unresolved = false,
   step = CASE WHEN old.needs_verifying THEN 'verify' WHEN old.was_absent THEN 'look back'
               WHEN old.brings_sid THEN NULL ELSE m.step END,
@@ -70,4 +76,4 @@ export const evidenceSets = `
   modified = CASE WHEN ${isNews} THEN ${utcNow} ELSE m.modified END`;
 
 /** The guard: only a row of this SID or of none, and only when the word says something new. */
-export const evidenceGuard = `(old.brings_sid OR old.twilio_sid = $1) AND (${isNews} OR old.needs_verifying)`;
+export const evidenceGuard = `(old.brings_sid OR old.twilio_sid = old.said_sid) AND (${isNews} OR old.needs_verifying)`;

@@ -1,9 +1,10 @@
 import { type Db, type Tx, utcNow, violatedUniqueness } from '../db/db.ts';
 import { type Closing, closeAttempt, licenceFrom } from './attempts.ts';
 import { type Evidence, evidenceValues } from './evidence.ts';
-import { evidenceGuard, evidenceSets, judgeRow, lockRow, terminal } from './forward-only.ts';
+import { evidenceGuard, evidenceSets, judgeRow, lockRow, lockRowWithSaid, terminal } from './forward-only.ts';
 import type { Message } from './message.ts';
 import { columns, only } from './messages.ts';
+import { asStatus } from './status.ts';
 
 /** What becomes of a message when an attempt has ended or Twilio was asked: tx 2. Each is one statement with its guard. */
 
@@ -37,7 +38,7 @@ export async function recordEvidence(
   attempt: number | null,
 ): Promise<EvidenceRecorded> {
   const text = `
-    WITH ${lockRow('row', '$8')}, ${judgeRow}, changed AS (
+    WITH ${lockRowWithSaid('$8')}, ${judgeRow}, changed AS (
       UPDATE message m SET ${evidenceSets} FROM old WHERE m.uuid = old.uuid AND ${evidenceGuard}
       RETURNING m.*, old.status AS status_before
     ), second AS (
@@ -78,8 +79,73 @@ export async function recordEvidence(
   }
 }
 
+/** Twilio's 201 to an attempt. */
+export type Answer = { readonly attempt: AttemptId; readonly evidence: Evidence };
+
+/** The same for Twilio's answers to some creates, each of another message, in one statement. Refuses with `SidTaken`. */
+export async function recordAnswers(db: Db, answers: readonly Answer[]): Promise<EvidenceRecorded[]> {
+  const text = `
+    WITH said AS MATERIALIZED (
+      SELECT *, 'answer'::varchar AS said_source FROM jsonb_to_recordset($1::jsonb) AS said (
+        i int, said_uuid varchar, said_n int, said_sid varchar, word varchar, said_status varchar, said_code varchar,
+        said_message varchar, said_date varchar, said_placeholder boolean)
+    ), row AS (
+      SELECT message.*, said.* FROM said JOIN message ON uuid = said_uuid ORDER BY uuid FOR UPDATE OF message
+    ), ${judgeRow}, changed AS (
+      UPDATE message m SET ${evidenceSets} FROM old WHERE m.uuid = old.uuid AND ${evidenceGuard}
+      RETURNING m.*, old.i, old.said_sid
+    ), second AS (
+      INSERT INTO duplicate_handover (twilio_sid, message_uuid, attempt, detected)
+      SELECT said_sid, uuid, said_n, ${utcNow} FROM old
+      WHERE twilio_sid <> said_sid AND NOT EXISTS (SELECT FROM message other WHERE other.twilio_sid = said_sid)
+      ON CONFLICT DO NOTHING RETURNING message_uuid
+    ), proved AS (
+      UPDATE attempt SET closed = coalesce(closed, ${utcNow}), outcome = 'accepted', twilio_sid = said_sid,
+        twilio_status = word, http_status = 201
+      FROM old WHERE message_uuid = old.uuid AND n = said_n
+        AND (old.twilio_sid = said_sid OR old.i IN (SELECT i FROM changed) OR old.uuid IN (SELECT message_uuid FROM second))
+    )
+    SELECT ${columns}, i, true AS "isChanged", false AS "isDuplicate", ${isFinished}, ${hasKeptOf('said_sid')} FROM changed
+    UNION ALL
+    SELECT ${columns}, i, false, uuid IN (SELECT message_uuid FROM second), ${isFinished}, ${hasKeptOf('said_sid')} FROM old
+    WHERE i NOT IN (SELECT i FROM changed)`;
+  try {
+    const { rows } = await db.query<Message & Omit<EvidenceRecorded, 'message'> & { i: number }>({
+      name: 'record-accepted',
+      text,
+      values: [JSON.stringify(answers.map(toJson))],
+    });
+    return answers.map((_, n) => {
+      const { i: _i, isChanged, isDuplicate, isFinished, hasKept, ...message } = only(rows.filter(({ i }) => i === n));
+      return { message, isChanged, isDuplicate, isFinished, hasKept };
+    });
+  } catch (error) {
+    if (violatedUniqueness(error) === 'message_twilio_sid_once') {
+      throw new SidTaken('this SID belongs to another message', { cause: error });
+    }
+    throw error;
+  }
+}
+
+function toJson({ attempt, evidence }: Answer, i: number): object {
+  return {
+    i,
+    said_uuid: attempt.uuid,
+    said_n: attempt.n,
+    said_sid: evidence.twilioSid,
+    word: evidence.status,
+    said_status: asStatus(evidence.status),
+    said_code: evidence.errorCode,
+    said_message: evidence.errorMessage,
+    said_date: evidence.dateSent,
+    said_placeholder: evidence.isPlaceholder,
+  };
+}
+
 const isFinished = `(redacted IS NULL AND status ${terminal}) IS TRUE AS "isFinished"`;
-const hasKept = 'EXISTS (SELECT FROM callback WHERE callback.twilio_sid = $1 AND message_uuid IS NULL) AS "hasKept"';
+const hasKeptOf = (sid: string) =>
+  `EXISTS (SELECT FROM callback WHERE callback.twilio_sid = ${sid} AND message_uuid IS NULL) AS "hasKept"`;
+const hasKept = hasKeptOf('$1');
 
 const closing = closeAttempt({ uuid: '$1', n: '$2', outcome: '$3', httpStatus: '$4', errorCode: '$5', reason: '$6' });
 const closingValues = ({ uuid, n }: AttemptId, closed: Closing) => [

@@ -11,7 +11,9 @@ import { evidenceOf, evidenceOfCallback } from './evidence.ts';
 import type { Message } from './message.ts';
 import { getMessage } from './messages.ts';
 import {
+  type Answer,
   type AttemptId,
+  type EvidenceRecorded,
   recordEvidence,
   recordPutBack,
   recordRefused,
@@ -36,6 +38,7 @@ export type SendDeps = {
   readonly twilio: TwilioClient;
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
   readonly isQuiet: boolean;
+  readonly recordAnswer: (answer: Answer) => Promise<EvidenceRecorded>;
   readonly settleMs: number;
   readonly statusCallbackOf: (uuid: string, attempt: number) => string;
   readonly onOutcome: (outcome: CreateOutcome) => void;
@@ -160,7 +163,7 @@ async function recordAccepted(
   outcome: Extract<CreateOutcome, { kind: 'accepted' }>,
 ): Promise<Message> {
   const evidence = evidenceOf(outcome.message, 'answer', deps.isQuiet);
-  const { message, isDuplicate, hasKept } = await recordEvidence(deps.db, uuid, evidence, n);
+  const { message, isDuplicate, hasKept } = await deps.recordAnswer({ attempt: { uuid, n }, evidence });
   if (isDuplicate) deps.onDuplicate(uuid, evidence.twilioSid);
   if (!hasKept) return message;
   // Callbacks that outran this answer and did not carry our id.
