@@ -30,10 +30,11 @@ check: install ## Verify format, lint, types, dead code and lock file; changes n
 bench: install ## Measure, beside floors measured in the same run (json=yes: as JSON)
 	npm run --silent bench -- $(if $(filter yes,$(json)),--json)
 
+# How large the drills are; each is a knob: make chaos MESSAGES=300 SEED=7
 MESSAGES ?= 2000
 SEED ?= 1
 RUNS ?= 10
-SECONDS ?= 60
+DURATION ?= 60
 
 chaos: install ## Prove the guarantees under kill -9, crashes and lost answers (MESSAGES=2000 SEED=1)
 	npm run --silent chaos -- --messages $(MESSAGES) --seed $(SEED)
@@ -44,8 +45,8 @@ chaos-control: install ## Let the judge of make chaos catch the Python service's
 kill-matrix: install ## Kill the service before and after each commit that matters (RUNS=10)
 	npm run --silent kill-matrix -- --runs $(RUNS)
 
-storm: install ## Callbacks as fast as the machine takes them (SECONDS=60 SEED=1)
-	npm run --silent storm -- --seconds $(SECONDS) --seed $(SEED)
+storm: install ## Callbacks as fast as the machine takes them (DURATION=60 SEED=1)
+	npm run --silent storm -- --seconds $(DURATION) --seed $(SEED)
 
 rolling-restarts: install ## 20 deploys under load, without a failed request
 	npm run --silent rolling-restarts -- --seed $(SEED)

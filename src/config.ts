@@ -16,7 +16,7 @@ export type Config = {
 };
 
 /** What becomes of a message whose fate at Twilio is unknown, and of the same text again: GUARANTEES.md. */
-export type SendingConfig = {
+type SendingConfig = {
   readonly ambiguousSend: 'resolve' | 'never-resend';
   readonly settleMs: number;
   /** 0 = the same text again is a message of its own. */

@@ -6,7 +6,7 @@ export type Tx = {
 };
 
 /** A statement with a name is prepared once a connection; unnamed ones are for what runs rarely. */
-export type Statement = {
+type Statement = {
   readonly name?: string;
   readonly text: string;
   readonly values?: readonly unknown[];

@@ -5,7 +5,7 @@ import type { CreateOutcome } from '../twilio/outcome.ts';
  * How an attempt to hand a message to Twilio ended. Without an outcome it is under way, or its process died.
  * `absent`: it was unknown, and two complete looks at Twilio's log after the settle time showed nothing (G3).
  */
-export type Outcome = 'accepted' | 'refused' | 'not processed' | 'unknown' | 'absent';
+type Outcome = 'accepted' | 'refused' | 'not processed' | 'unknown' | 'absent';
 
 /** What an attempt's row says of an outcome. */
 export type Closing = {

@@ -9,7 +9,7 @@ import { recordEvidence, SidTaken } from './outcomes.ts';
 import { beginOfLog, hidesNumbers, type LogReading, readLog, sidsIn } from './twilio-log.ts';
 
 /** What a look at Twilio's log came to. */
-export type Look = 'found' | 'nothing' | 'proves nothing' | 'failed' | 'overtaken';
+type Look = 'found' | 'nothing' | 'proves nothing' | 'failed' | 'overtaken';
 
 export type ResolveDeps = {
   readonly db: Db;

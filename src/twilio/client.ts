@@ -21,7 +21,7 @@ export type RedactOutcome =
   /** Only a finished message can be emptied; Twilio thinks it is under way (20009). */
   | { readonly kind: 'not finished' }
   | Failure;
-export type ListOutcome =
+type ListOutcome =
   /** All messages that were asked for, newest first; complete. */
   { readonly kind: 'listed'; readonly messages: readonly TwilioMessage[] } | Failure;
 /** `isGeneral`: not this message's fault, so the next one would most likely fail alike. */

@@ -21,7 +21,7 @@ export type Stage = {
 
 export type Replica = Run & { readonly baseUrl: string };
 
-export type SimulatorProcess = {
+type SimulatorProcess = {
   readonly url: string;
   /** Of its control plane: `state`, `accepted`, `duplicates`, … */
   ask<Answer>(what: string): Promise<Answer>;

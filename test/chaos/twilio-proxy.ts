@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 /** A request to create a message, as it passes. */
-export type Create = {
+type Create = {
   /** 1 for the first create that came by. */
   readonly nth: number;
   readonly form: URLSearchParams;
@@ -12,7 +12,7 @@ export type Create = {
  * What becomes of a create. `stop half-way`: so much of its bytes, from 0 to 1, reach Twilio's side; `keep`: not one does;
  * `keep answer`: Twilio has it and has answered, and the answer stays here.
  */
-export type Treatment = 'pass' | 'keep' | 'keep answer' | { readonly stopAfter: number };
+type Treatment = 'pass' | 'keep' | 'keep answer' | { readonly stopAfter: number };
 
 export type TwilioProxy = {
   readonly url: string;
