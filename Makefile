@@ -1,6 +1,6 @@
 # Every target is a thin line over an npm script; `make install` runs by itself when package-lock.json has changed.
 .DEFAULT_GOAL := default
-.PHONY: default help install run test lint check bench chaos chaos-control kill-matrix storm rolling-restarts integration debug openapi readme migrate migrate-down migration update clean
+.PHONY: default help install run test lint check bench chaos chaos-control kill-matrix storm rolling-restarts fuzz integration debug openapi readme migrate migrate-down migration update clean
 installed := node_modules/.installed
 
 default: check ## Check everything, then run the tests with coverage
@@ -50,6 +50,9 @@ storm: install ## Callbacks as fast as the machine takes them (DURATION=60 SEED=
 
 rolling-restarts: install ## 20 deploys under load, without a failed request
 	npm run --silent rolling-restarts -- --seed $(SEED)
+
+fuzz: install ## 100,000 requests of every wrong kind: no 5xx, no text that nobody asked for
+	npm run --silent fuzz -- --seed $(SEED)
 
 integration: install ## Play the platform's use of the service against a running one
 	npm run --silent integration
