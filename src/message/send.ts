@@ -84,10 +84,12 @@ export async function sendMessage(deps: SendDeps, licence: Licence): Promise<Sen
 async function callTwilio(deps: SendDeps, { message, n, giveUpAt }: Licence): Promise<CreateOutcome> {
   const timeoutMs = giveUpAt - performance.now();
   // Also the end of a process that slept: its time is over, and somebody else may be at work on the message.
-  if (timeoutMs < LEAST_EXCHANGE_MS) return { kind: 'not processed', reason: 'no time was left for the call' };
+  if (timeoutMs < LEAST_EXCHANGE_MS)
+    return { kind: 'not processed', reason: 'no time was left for the call', isOurs: true };
   const validForS =
     message.valid_until === null ? null : (message.valid_until.getTime() - deps.clock.now().getTime()) / 1000;
-  if (validForS !== null && validForS < 1) return { kind: 'not processed', reason: 'its valid_until has come' };
+  if (validForS !== null && validForS < 1)
+    return { kind: 'not processed', reason: 'its valid_until has come', isOurs: true };
   return deps.twilio.create({
     from: message.sender,
     to: message.receiver_e164 ?? '',

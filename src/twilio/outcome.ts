@@ -12,7 +12,8 @@ export type CreateOutcome =
       readonly code: string | null;
       readonly retryAfterS: number | null;
     }
-  | { readonly kind: 'not processed'; readonly reason: string }
+  /** `isOurs`: we did not even try, which says nothing about Twilio. */
+  | { readonly kind: 'not processed'; readonly reason: string; readonly isOurs?: true }
   | { readonly kind: 'unknown'; readonly httpStatus: number | null; readonly reason: string };
 
 /** The fields of Twilio's message resource that matter here, in our types. */

@@ -24,6 +24,7 @@ export function makePace(nowMs: () => number, random: () => number): Pace {
       return troubles === 0 ? places : Math.min(1, places);
     },
     note: (outcome) => {
+      if (outcome.kind === 'not processed' && outcome.isOurs === true) return;
       if (!isTrouble(outcome)) {
         troubles = 0;
         pausedUntil = 0;

@@ -60,6 +60,15 @@ function pauseOf(pace: ReturnType<typeof paceAt>): number {
 }
 
 describe('the pace of work that nobody waits for', () => {
+  test('a call that we did not even try says nothing about Twilio', () => {
+    const pace = paceAt();
+    pace.note({ kind: 'not processed', reason: 'no time was left for the call', isOurs: true });
+    expect(pace.limit(50)).toBe(50);
+    pace.note(unreachable);
+    pace.note({ kind: 'not processed', reason: 'no time was left for the call', isOurs: true });
+    expect(pace.limit(50)).toBe(0);
+  });
+
   test('is as fast as there are places, as long as Twilio takes messages', () => {
     const pace = paceAt();
     for (const outcome of [accepted, unknown, refused('for good'), refused('configuration'), refused('later')]) {
