@@ -170,10 +170,11 @@ describe.concurrent('PostgreSQL is in trouble', { timeout: 80_000 }, () => {
     await setReadOnly(url, true);
     const called = twilio.asked.length;
     const asked = await eventually(async () => {
-      const many = await postMany(service, 20, `Read-only, ${performance.now()}`);
+      // One whose session was ended in the middle of its commit gets no answer: nothing true could be said.
+      const many = await postMany(service, 20, `Read-only, ${performance.now()}`).catch(() => null);
       // A connection that broke is good for one 503; what is to be seen is that of PostgreSQL itself.
       return (await service.call(`/dhos/v1/sms/${sent.json.uuid}`)).status === 200 && many;
-    });
+    }, 40_000);
     expect(statusesOf(asked)).toEqual(new Set([503]));
     expect((await service.callback({ MessageSid: newSid(), MessageStatus: 'sent' })).status).toBe(503);
     expect((await service.call('/dhos/v1/sms', { headers: { 'x-trustomer': 'ouh', 'x-product': 'gdm' } })).status).toBe(
