@@ -67,11 +67,12 @@ async function readTwilioLog(
   const listed = await deps.twilio.list({ to: claim.to, pageSize: PAGE_SIZE, since: beginOfLog(since) });
   if (listed.kind === 'failed') return { kind: 'failed', reason: listed.reason };
   const { taken, ofOtherTexts } = await sidsOfOthers(deps.db, sidsIn(listed.messages), claim.uuid);
-  const reading = readLog(listed.messages, { sender: claim.sender, content: claim.content, since }, taken);
-  if (reading.kind !== 'found') return reading;
-  // Its SID stands on the row of another text, so that row is wrong, and this text may be at Twilio.
-  const copies = reading.copies.filter(({ sid }) => !ofOtherTexts.has(sid));
-  return copies.length > 0 ? { kind: 'found', copies } : { kind: 'proves nothing' };
+  const wanted = { sender: claim.sender, content: claim.content, since };
+  const reading = readLog(listed.messages, wanted, new Set([...taken, ...ofOtherTexts]));
+  if (reading.kind !== 'nothing') return reading;
+  // The very text, under a SID that stands on the row of another one: that row is wrong, and this text may be at Twilio.
+  const misplaced = listed.messages.filter(({ sid }) => ofOtherTexts.has(sid));
+  return readLog(misplaced, wanted, new Set()).kind === 'found' ? { kind: 'proves nothing' } : reading;
 }
 
 async function lookFor(deps: ResolveDeps, claim: ToResolve): Promise<Look> {
