@@ -20,6 +20,7 @@ import { makeKeyedHash } from './message/keyed-hash.ts';
 
 import { oldestUnredactedS, oldestUnresolvedS } from './message/messages.ts';
 
+import { collisionsOf, type Order, recordMessages } from './message/orders.ts';
 import { type Answer, recordAnswers } from './message/outcomes.ts';
 
 import { reconcile } from './message/reconcile.ts';
@@ -100,6 +101,10 @@ export async function startService(
       log.error({ messageId, twilioSid }, 'Twilio has a second copy of a message: the patient may have got it twice');
     };
 
+    const record = shareCommits({
+      record: (orders: readonly Order[]) => recordMessages(db, orders),
+      about: collisionsOf,
+    });
     const recordCallback = shareCommits({
       record: (callbacks: readonly ToRecord[]) => recordCallbacks(db, callbacks),
       about: aboutOf,
@@ -182,7 +187,7 @@ export async function startService(
         twilioTimeoutMs: config.twilio.timeoutMs,
         countryCode: config.countryCode,
         isQuiet,
-        accept: (order) => acceptMessage({ db, log, hash, settleMs, duplicateWindowS }, order),
+        accept: (order) => acceptMessage({ db, log, record, hash, settleMs, duplicateWindowS }, order),
         send: (licence, requestLog) => sendMessage({ ...sending, log: requestLog }, licence),
         onReady: (uuid) => work?.ready(uuid),
       },

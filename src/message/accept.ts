@@ -7,11 +7,13 @@ import { findKey } from './idempotency-keys.ts';
 import type { KeyedHash } from './keyed-hash.ts';
 import type { Message, MessageRequest, Tenant } from './message.ts';
 import { getEarlier, isUnresolved } from './messages.ts';
-import { findRepeated, type Inserted, keepKey, type Order, recordMessage, voidMessage } from './orders.ts';
+import { findRepeated, type Inserted, inserted, keepKey, type Order, recordMessage, voidMessage } from './orders.ts';
 
 export type AcceptDeps = {
   readonly db: Db;
   readonly log: Log;
+  /** Tx 1, which may share its commit with other orders. */
+  readonly record: (order: Order) => Promise<Message>;
   readonly hash: KeyedHash;
   /** GUARANTEES: how long after an attempt's deadline Twilio's log is believed to be complete. */
   readonly settleMs: number;
@@ -52,9 +54,9 @@ export async function acceptMessage(deps: AcceptDeps, asked: SendOrder): Promise
   const earlier = await findEarlier(deps, order);
   if (earlier !== null) return earlier;
   try {
-    const inserted =
-      deps.duplicateWindowS === 0 ? await recordMessage(deps.db, order) : await recordUnlessRepeated(deps, order);
-    if (inserted.kind !== 'key taken' && inserted.kind !== 'twin') return inserted;
+    const result =
+      deps.duplicateWindowS === 0 ? await inserted(deps.record(order)) : await recordUnlessRepeated(deps, order);
+    if (result.kind !== 'key taken' && result.kind !== 'twin') return result;
   } catch (error) {
     if (!(error instanceof DatabaseUnavailable) || !error.mayBeCommitted) throw error;
     const known =
@@ -136,10 +138,10 @@ async function insist({ db, log }: AcceptDeps, order: Order, answerBy: number): 
     const standing = await getEarlier(db, order.uuid);
     if (standing !== null) return { kind: 'recorded', message: standing.message };
     log.warn({ messageId: order.uuid }, 'a recording broke off and is tried again');
-    const inserted = await recordMessage(db, order);
+    const result = await recordMessage(db, order);
     // With the row that was being committed at this moment, or with another request of this key.
-    if (inserted.kind !== 'recorded') throw new DatabaseUnavailable(new Error('the recording is not over'));
-    return inserted;
+    if (result.kind !== 'recorded') throw new DatabaseUnavailable(new Error('the recording is not over'));
+    return result;
   });
   return (await insisting) ?? { kind: 'nobody knows' };
 }

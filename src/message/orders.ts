@@ -36,52 +36,13 @@ export type Inserted =
  * replica at first: the others take it up when it has not been claimed by then.
  */
 export async function recordMessage(db: Db | Tx, order: Order): Promise<Inserted> {
-  const { tenant, request, send, key } = order;
-  const isNow = send !== 'later';
+  return inserted(recordMessages(db, [order]).then(only));
+}
+
+/** What PostgreSQL's refusal of an order means. */
+export async function inserted(recording: Promise<Message>): Promise<Inserted> {
   try {
-    const { rows } = await db.query<Message>({
-      name: 'record-message',
-      query_timeout: RECORD_WITHIN_MS,
-      text: `
-        WITH recorded AS (
-          INSERT INTO message (uuid, created, created_by_, modified, modified_by_, sender, receiver, content, status,
-                               trustomer_code, product_name, error_code, error_message, receiver_e164, valid_until,
-                               text_hash, step, due, attempts, unresolved)
-          VALUES ($1, ${utcNow}, $2, ${utcNow}, $2, $3, $4, $5, 'accepted', $6, $7, $8, $9, $10, $11, $12,
-                  CASE WHEN $13::boolean THEN 'resolve' ELSE 'send' END,
-                  ${utcNow} + CASE WHEN $13::boolean THEN $14::int + $15::int ELSE ${OTHERS_AFTER_MS} END * interval '1 ms',
-                  CASE WHEN $13 THEN 1 ELSE 0 END, $13)
-          RETURNING *
-        ), licence AS (
-          SELECT uuid, 1 AS n, created AS started, created + $14::int * interval '1 ms' AS deadline FROM recorded WHERE $13::boolean
-        ), licensed AS (
-          ${licenceFrom('licence')}
-        ), keyed AS (
-          INSERT INTO idempotency_key (key_hash, fingerprint, message_uuid, created)
-          SELECT $16, $17, uuid, created FROM recorded WHERE $16::varchar IS NOT NULL
-        )
-        SELECT ${columns} FROM recorded`,
-      values: [
-        order.uuid,
-        UNKNOWN_AUTHOR,
-        request.sender,
-        request.receiver,
-        request.content,
-        tenant.trustomerCode,
-        tenant.productName,
-        request.errorCode,
-        request.errorMessage,
-        request.to,
-        request.validUntil,
-        order.textHash,
-        isNow,
-        isNow ? send.withinMs : 0,
-        isNow ? send.settleMs : 0,
-        key?.hash ?? null,
-        key?.fingerprint ?? null,
-      ],
-    });
-    return { kind: 'recorded', message: only(rows) };
+    return { kind: 'recorded', message: await recording };
   } catch (error) {
     const violated = violatedUniqueness(error);
     if (violated === 'message_unresolved_twin') return { kind: 'twin' };
@@ -89,6 +50,69 @@ export async function recordMessage(db: Db | Tx, order: Order): Promise<Inserted
     if (violated === 'idempotency_key_pkey' || violated === 'message_pkey') return { kind: 'key taken' };
     throw error;
   }
+}
+
+/** The same for some orders, all or none of them; answers in the order given. No two may share a text or a key. */
+export async function recordMessages(db: Db | Tx, orders: readonly Order[]): Promise<Message[]> {
+  const { rows } = await db.query<Message>({
+    name: 'record-message',
+    query_timeout: RECORD_WITHIN_MS,
+    text: `
+      WITH asked AS MATERIALIZED (
+        SELECT * FROM json_to_recordset($1::json) AS asked (
+          uuid varchar, sender varchar, receiver varchar, content varchar, trustomer_code varchar, product_name varchar,
+          error_code varchar, error_message varchar, receiver_e164 varchar, valid_until timestamp, text_hash varchar,
+          is_now boolean, within_ms int, settle_ms int, key_hash varchar, fingerprint varchar)
+      ), recorded AS (
+        INSERT INTO message (uuid, created, created_by_, modified, modified_by_, sender, receiver, content, status,
+                             trustomer_code, product_name, error_code, error_message, receiver_e164, valid_until,
+                             text_hash, step, due, attempts, unresolved)
+        SELECT uuid, ${utcNow}, $2, ${utcNow}, $2, sender, receiver, content, 'accepted', trustomer_code, product_name,
+               error_code, error_message, receiver_e164, valid_until, text_hash,
+               CASE WHEN is_now THEN 'resolve' ELSE 'send' END,
+               ${utcNow} + CASE WHEN is_now THEN within_ms + settle_ms ELSE ${OTHERS_AFTER_MS} END * interval '1 ms',
+               CASE WHEN is_now THEN 1 ELSE 0 END, is_now
+        FROM asked RETURNING *
+      ), licence AS (
+        SELECT uuid, 1 AS n, ${utcNow} AS started, ${utcNow} + within_ms * interval '1 ms' AS deadline FROM asked WHERE is_now
+      ), licensed AS (
+        ${licenceFrom('licence')}
+      ), keyed AS (
+        INSERT INTO idempotency_key (key_hash, fingerprint, message_uuid, created)
+        SELECT key_hash, fingerprint, uuid, ${utcNow} FROM asked WHERE key_hash IS NOT NULL
+      )
+      SELECT ${columns} FROM recorded`,
+    values: [JSON.stringify(orders.map(toJson)), UNKNOWN_AUTHOR],
+  });
+  return orders.map(({ uuid }) => only(rows.filter((row) => row.uuid === uuid)));
+}
+
+/** What an order may collide with: no two with one of these in common are recorded together. */
+export function collisionsOf({ textHash, key }: Order): string[] {
+  return key === null ? [textHash] : [textHash, key.hash];
+}
+
+function toJson({ uuid, tenant, request, textHash, send, key }: Order): object {
+  const isNow = send !== 'later';
+  return {
+    uuid,
+    sender: request.sender,
+    receiver: request.receiver,
+    content: request.content,
+    trustomer_code: tenant.trustomerCode,
+    product_name: tenant.productName,
+    error_code: request.errorCode,
+    error_message: request.errorMessage,
+    receiver_e164: request.to,
+    // Without its Z: the column holds UTC without a zone.
+    valid_until: request.validUntil?.toISOString().slice(0, -1) ?? null,
+    text_hash: textHash,
+    is_now: isNow,
+    within_ms: isNow ? send.withinMs : 0,
+    settle_ms: isNow ? send.settleMs : 0,
+    key_hash: key?.hash ?? null,
+    fingerprint: key?.fingerprint ?? null,
+  };
 }
 
 /**
