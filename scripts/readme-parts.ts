@@ -56,7 +56,16 @@ function table(head: string[], rows: string[][]): string {
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
-const tables = ['message', 'attempt', 'callback', 'event', 'duplicate_handover', 'idempotency_key', 'installation'];
+const tables = [
+  'message',
+  'attempt',
+  'callback',
+  'event',
+  'duplicate_handover',
+  'idempotency_key',
+  'job',
+  'installation',
+];
 
 type Column = { table_name: string; column_name: string; data_type: string; is_key: boolean };
 

@@ -18,13 +18,14 @@ import { aboutOf, recordCallbacks, type ToRecord } from './message/callbacks.ts'
 import { purgeKeys } from './message/idempotency-keys.ts';
 import { makeKeyedHash } from './message/keyed-hash.ts';
 
-import { oldestUnredactedS, oldestUnresolvedS } from './message/messages.ts';
+import { oldestUnresolvedS } from './message/messages.ts';
 
 import { collisionsOf, type Order, recordMessages } from './message/orders.ts';
 import { type Answer, recordAnswers } from './message/outcomes.ts';
 
 import { reconcile } from './message/reconcile.ts';
 import { makeRedactor } from './message/redact.ts';
+import { oldestUnredactedS } from './message/redactions.ts';
 import { type SendDeps, sendMessage } from './message/send.ts';
 import { makeMetrics } from './metrics.ts';
 import type { Simulator } from './simulator/simulator.ts';

@@ -1,42 +1,11 @@
-import { z } from 'zod';
 import type { Db } from '../db/db.ts';
 import { Refusal } from '../errors.ts';
 import { deleteMessage, findMessage } from '../message/find.ts';
-import { listMessages } from '../message/messages.ts';
 import type { HttpApp } from './app-type.ts';
-import {
-  answer,
-  listQuery,
-  message,
-  messageId,
-  noQuery,
-  problems,
-  tenantHeaders,
-  tenantOf,
-  toWire,
-} from './schemas.ts';
+import { answer, message, messageId, noQuery, problems, tenantHeaders, tenantOf, toWire } from './schemas.ts';
 
-/** Look one up, list, hide. */
+/** Look one up, hide it. */
 export function messageRoutes(app: HttpApp, db: Db): void {
-  app.get(
-    '/dhos/v1/sms',
-    {
-      schema: {
-        summary: "The tenant's messages, newest first",
-        tags: ['sms'],
-        querystring: listQuery,
-        headers: tenantHeaders,
-        response: { 200: answer('The messages', z.array(message)), ...problems(400, 503) },
-      },
-    },
-    async (request) => {
-      const { receiver, limit } = request.query;
-      const tenant = tenantOf(request.headers);
-      const rows = await listMessages(db, { tenant, receiver: receiver ?? null, limit: limit || null });
-      return rows.map(toWire);
-    },
-  );
-
   app.get(
     '/dhos/v1/sms/:message_id',
     {

@@ -36,7 +36,7 @@ export const messageRequest = z
     ],
   });
 
-const timestamp = z.string().meta({ format: 'date-time' });
+export const timestamp = z.string().meta({ format: 'date-time' });
 
 export const message = z
   .object({
@@ -61,6 +61,8 @@ export const message = z
     deleted: timestamp.optional(),
     redacted: timestamp.optional().describe("When Twilio's copy of the text was emptied"),
     valid_until: timestamp.optional().describe('As asked for: after it nothing is sent'),
+    content_emptied: timestamp.optional().describe('When the text was emptied here; `content` is empty then'),
+    number_emptied: timestamp.optional().describe('When the number was emptied here; `receiver` is a keyed hash then'),
   })
   .meta({
     id: 'Message',
@@ -127,6 +129,7 @@ export const settleRequest = z
 export function toWire(row: Message): z.infer<typeof message> {
   return {
     content: row.content,
+    ...(row.content_emptied !== null && { content_emptied: row.content_emptied.toISOString() }),
     created: row.created.toISOString(),
     created_by: row.created_by,
     ...(row.date_sent !== null && { date_sent: toIsoUtc(row.date_sent) }),
@@ -135,6 +138,7 @@ export function toWire(row: Message): z.infer<typeof message> {
     ...(row.error_message !== null && { error_message: row.error_message }),
     modified: row.modified.toISOString(),
     modified_by: row.modified_by,
+    ...(row.number_emptied !== null && { number_emptied: row.number_emptied.toISOString() }),
     product_name: row.product_name,
     receiver: row.receiver,
     ...(row.redacted !== null && { redacted: row.redacted.toISOString() }),
@@ -188,45 +192,6 @@ export const sendHeaders = tenantHeaders.extend({
 export function tenantOf(headers: z.output<typeof tenantHeaders>): Tenant {
   return { trustomerCode: headers['x-trustomer'], productName: headers['x-product'] };
 }
-
-const MAX_LIMIT = 2_147_483_647;
-
-export const listQuery = z.strictObject({
-  receiver: text(MAX_WORD).optional().describe('Exactly as stored'),
-  limit: z
-    .string('must come once')
-    .regex(/^\d{1,10}$/, 'must be a whole number, 0 or more')
-    .transform(Number)
-    .refine((limit) => limit <= MAX_LIMIT, `must not be larger than ${MAX_LIMIT}`)
-    .optional()
-    .meta({ description: '0 or left out: no limit' }),
-});
-
-export const countsQuery = z.strictObject({
-  start_date: instant.meta({ format: 'date-time', description: 'From here on, itself included' }),
-  end_date: instant.meta({ format: 'date-time', description: 'Up to here, itself included' }),
-  trustomer_code: tenantWord.optional().describe('Only this trust'),
-  product_name: tenantWord.optional().describe('Only this product'),
-});
-
-export const counts = z
-  .object({
-    data: z.record(z.string(), z.record(z.string(), z.int())).describe('UTC day → status → how many'),
-    data_type: z.literal('sms_status_counts'),
-    description: z.string(),
-    measurement_timestamp: timestamp,
-  })
-  .meta({
-    id: 'StatusCounts',
-    examples: [
-      {
-        data: { '2019-11-14': { delivered: 2, sent: 1 } },
-        data_type: 'sms_status_counts',
-        description: 'This is a count of the sms statuses',
-        measurement_timestamp: '2026-11-23T15:20:46.279+00:00',
-      },
-    ],
-  });
 
 /** An answer, for the document. */
 export function answer(description: string, schema: z.ZodType, contentType = 'application/json') {

@@ -12,6 +12,7 @@ import { closePromptly } from './closing.ts';
 import { countsRoute } from './counts.ts';
 import { tagAnswers } from './etag.ts';
 import { type HealthDeps, healthRoutes } from './health.ts';
+import { listMessagesRoute } from './list-messages.ts';
 import { messageHistoryRoutes } from './message-history.ts';
 import { messageRoutes } from './messages.ts';
 import { describeApi } from './openapi.ts';
@@ -44,6 +45,7 @@ export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
 
   const { db, clock } = deps.sendMessage;
   sendMessageRoute(app, deps.sendMessage);
+  listMessagesRoute(app, db);
   messageRoutes(app, db);
   messageHistoryRoutes(app, db);
   await app.register((scope: HttpApp) => callbackRoute(scope, deps.callbacks));

@@ -1,7 +1,10 @@
 import { createHmac } from 'node:crypto';
 
 /** Names a value without telling it: HMAC-SHA256, base64url, 43 characters. `purpose` keeps hashes of two uses apart. */
-export type KeyedHash = (purpose: 'text' | 'idempotency key' | 'request', parts: readonly (string | null)[]) => string;
+export type KeyedHash = (
+  purpose: 'text' | 'idempotency key' | 'request' | 'number',
+  parts: readonly (string | null)[],
+) => string;
 
 export function makeKeyedHash(key: string): KeyedHash {
   // JSON keeps the parts apart: ["a","bc"] is not ["ab","c"].

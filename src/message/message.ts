@@ -28,6 +28,10 @@ export type Message = {
   readonly valid_until: Date | null;
   /** How many licences to call Twilio were given out. */
   readonly attempts: number;
+  /** When the text was emptied here: `content` is empty from then on. */
+  readonly content_emptied: Date | null;
+  /** When the number was emptied here: `receiver` is a keyed hash from then on. */
+  readonly number_emptied: Date | null;
 };
 
 /** On whose behalf a message is sent: trust and product, both in lower case. */

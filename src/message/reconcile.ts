@@ -4,7 +4,8 @@ import type { Log } from '../log.ts';
 import type { FetchOutcome, TwilioClient } from '../twilio/client.ts';
 import { forEachAtTwilio } from '../twilio/slots.ts';
 import { evidenceOf } from './evidence.ts';
-import { type AtTwilio, listUnfinished } from './messages.ts';
+import type { AtTwilio } from './messages.ts';
+import { listUnfinished } from './open-messages.ts';
 import { recordEvidence } from './outcomes.ts';
 
 export type ReconcileDeps = {

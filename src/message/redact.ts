@@ -2,13 +2,8 @@ import type { Db } from '../db/db.ts';
 import type { Log } from '../log.ts';
 import type { RedactOutcome, TwilioClient } from '../twilio/client.ts';
 import { forEachAtTwilio, makeSlots } from '../twilio/slots.ts';
-import {
-  type AtTwilio,
-  listUnredacted,
-  listUnredactedDuplicates,
-  putRedactionOff,
-  recordRedaction,
-} from './messages.ts';
+import type { AtTwilio } from './messages.ts';
+import { listUnredacted, listUnredactedDuplicates, putRedactionOff, recordRedaction } from './redactions.ts';
 
 /** Empties the text of finished messages at Twilio and records that Twilio's answer showed it empty. */
 export type Redactor = {

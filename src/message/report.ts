@@ -1,5 +1,5 @@
 import type { Db } from '../db/db.ts';
-import { countByDayAndStatus } from './messages.ts';
+import { countByDayAndStatus } from './counts.ts';
 
 /** UTC day → status → how many messages; days and statuses without any are left out. */
 export async function reportStatusCounts(
