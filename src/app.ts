@@ -10,6 +10,7 @@ import { listen } from './http/listen.ts';
 import { buildServer } from './http/server.ts';
 import { startBackground } from './jobs/background.ts';
 import { bulkUpdate } from './jobs/bulk-update.ts';
+import { takeUp } from './jobs/take-up.ts';
 import { startTimetable } from './jobs/timetable.ts';
 import type { Log } from './log.ts';
 import { acceptMessage } from './message/accept.ts';
@@ -21,9 +22,9 @@ import { makeKeyedHash } from './message/keyed-hash.ts';
 import { oldestUnresolvedS } from './message/messages.ts';
 
 import { collisionsOf, type Order, recordMessages } from './message/orders.ts';
-import { type Answer, recordAnswers } from './message/outcomes.ts';
+import { recordEvidences, type Said } from './message/outcomes.ts';
 
-import { reconcile } from './message/reconcile.ts';
+import { type ReconcileDeps, reconcile } from './message/reconcile.ts';
 import { makeRedactor } from './message/redact.ts';
 import { oldestUnredactedS } from './message/redactions.ts';
 import { type SendDeps, sendMessage } from './message/send.ts';
@@ -31,7 +32,7 @@ import { makeMetrics } from './metrics.ts';
 import type { Simulator } from './simulator/simulator.ts';
 import { statusCallbackUrl } from './twilio/callback-url.ts';
 import { openTwilioClient } from './twilio/client.ts';
-import { makePace } from './twilio/pace.ts';
+import { makePace, signOf } from './twilio/pace.ts';
 import { makeSlots } from './twilio/slots.ts';
 import { readVersion } from './version.ts';
 
@@ -57,8 +58,6 @@ export type Options = {
 
 const HOUR_MS = 3_600_000;
 const SWEEP_EVERY_MS = 20_000;
-/** A row that the platform's own SQL finished is left alone for so long: its tests read it unredacted first. */
-const SWEEP_AFTER_MS = 60_000;
 
 /** The composition root: builds each thing once and hands each only what it needs. */
 export async function startService(
@@ -91,7 +90,9 @@ export async function startService(
       db,
       twilio,
       log,
+      pace: newPace(),
       maxConcurrency: config.twilio.maxConcurrency,
+      callWithinMs: config.twilio.timeoutMs,
       stopping: stopping.signal,
       countRedaction: (result) => metrics.redactions.inc({ result }),
     });
@@ -114,11 +115,8 @@ export async function startService(
     const timetable = startTimetable(
       [
         { name: 'join kept callbacks', everyMs: SWEEP_EVERY_MS, run: join },
-        {
-          name: 'redact what has ended',
-          everyMs: SWEEP_EVERY_MS,
-          run: () => redactor.redactFinished(new Date(clock.now().getTime() - SWEEP_AFTER_MS), { isPatient: true }),
-        },
+        { name: 'take up what other SQL has written', everyMs: SWEEP_EVERY_MS, run: () => takeUp(db) },
+        { name: 'redact second copies', everyMs: SWEEP_EVERY_MS, run: () => redactor.redactDuplicates() },
         { name: 'forget old idempotency keys', everyMs: HOUR_MS, run: () => purgeKeys(db) },
       ],
       log,
@@ -131,26 +129,36 @@ export async function startService(
     const { settleMs, ambiguousSend, duplicateWindowS } = config.sending;
     const hash = makeKeyedHash(config.database.hashKey ?? (await readHashKey(db)));
     const slots = makeSlots(config.twilio.maxConcurrency);
-    const pace = makePace(() => performance.now(), Math.random);
+    const pace = newPace();
+    const recordSaid = shareCommits({
+      record: (said: readonly Said[]) => recordEvidences(db, said),
+      about: ({ uuid }) => [uuid],
+    });
     const sending: Omit<SendDeps, 'log'> = {
       db,
       clock,
       twilio,
       isQuiet,
       settleMs,
-      recordAnswer: shareCommits({
-        record: (answers: readonly Answer[]) => recordAnswers(db, answers),
-        about: ({ attempt }) => [attempt.uuid],
-      }),
+      recordAnswer: recordSaid,
       statusCallbackOf: (uuid, n) => statusCallbackUrl(callbackUrl(), config.twilio.callbackOverrides, { uuid, n }),
       onOutcome: (outcome) => {
-        pace.note(outcome);
+        pace.note(signOf(outcome));
         metrics.countOutcome(outcome);
       },
       onDuplicate,
       random: Math.random,
     };
-    const onFinished = (message: { uuid: string; twilioSid: string }) => void redactor.redact(message);
+    const reconciling: ReconcileDeps = {
+      db,
+      twilio,
+      log,
+      isQuiet,
+      record: recordSaid,
+      onAsked: (how, result, count) => metrics.statusChecks.inc({ how, result }, count),
+      onSilent: (count) => metrics.silent.inc(count),
+      stopping: stopping.signal,
+    };
     const startWork = () =>
       startBackground({
         db,
@@ -169,9 +177,10 @@ export async function startService(
           isQuiet,
           onLook: (look) => metrics.looks.inc({ look }),
           onDuplicate,
-          onFinished,
           random: Math.random,
         },
+        reconcile: reconciling,
+        redactor,
         onExpired: (count) => metrics.expired.inc(count),
         stopping: stopping.signal,
       });
@@ -202,15 +211,20 @@ export async function startService(
         onDuplicate,
         countCallback: (result) => metrics.callbacks.inc({ result }),
       },
-      bulkUpdate: () =>
-        bulkUpdate({
-          clock,
-          log,
-          joinKeptCallbacks: join,
-          reconcile: () => reconcile({ db, clock, twilio, log, isQuiet, stopping: stopping.signal }),
-          redactor,
-          isQuiet,
-        }),
+      bulkUpdate: {
+        db,
+        run: () =>
+          bulkUpdate({
+            db,
+            log,
+            joinKeptCallbacks: join,
+            reconcile: (onProgress) => reconcile(reconciling, onProgress),
+            redactor,
+            isQuiet,
+            onRemaining: (count) => metrics.bulkUpdateRemaining.set(count),
+            stopping: stopping.signal,
+          }),
+      },
       health: {
         checks: {
           serving: async () => (stopping.signal.aborted ? 'shutting down' : 'ok'),
@@ -242,6 +256,10 @@ export async function startService(
     await started.disposeAsync();
     throw error;
   }
+}
+
+function newPace() {
+  return makePace(() => performance.now(), Math.random);
 }
 
 /** Loaded only where it is used, as the embedded PostgreSQL is: a production process carries neither. */

@@ -79,6 +79,22 @@ export function makeMetrics(
       labelNames: ['result'],
       registers,
     }),
+    statusChecks: new Counter({
+      name: 'sms_status_checks_total',
+      help: 'Messages that Twilio was asked about, by how (its list, or a fetch of the one) and by result: changed, no news, gone, failed',
+      labelNames: ['how', 'result'],
+      registers,
+    }),
+    silent: new Counter({
+      name: 'sms_silent_total',
+      help: 'Messages of which Twilio has said nothing new for 72 hours',
+      registers,
+    }),
+    bulkUpdateRemaining: new Gauge({
+      name: 'sms_bulk_update_remaining',
+      help: 'Messages that the bulk update which runs in this process has still to ask about',
+      registers,
+    }),
     redactions: new Counter({
       name: 'sms_redactions_total',
       help: 'Attempts to empty a text at Twilio, by result',

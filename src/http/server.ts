@@ -6,7 +6,7 @@ import { Refusal } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { HttpApp } from './app-type.ts';
-import { bulkUpdateRoute } from './bulk-update.ts';
+import { type BulkUpdateRouteDeps, bulkUpdateRoutes } from './bulk-update.ts';
 import { type CallbackDeps, callbackRoute } from './callback.ts';
 import { closePromptly } from './closing.ts';
 import { countsRoute } from './counts.ts';
@@ -17,6 +17,7 @@ import { messageHistoryRoutes } from './message-history.ts';
 import { messageRoutes } from './messages.ts';
 import { describeApi } from './openapi.ts';
 import { answerError, answerRefusal, problemOf } from './problem.ts';
+import { redactionReportRoute } from './redaction-report.ts';
 import { type SendMessageDeps, sendMessageRoute } from './send-message.ts';
 
 export type ServerDeps = {
@@ -25,7 +26,7 @@ export type ServerDeps = {
   readonly isProduction: boolean;
   readonly sendMessage: SendMessageDeps;
   readonly callbacks: CallbackDeps;
-  readonly bulkUpdate: () => Promise<void>;
+  readonly bulkUpdate: BulkUpdateRouteDeps;
   readonly health: HealthDeps;
 };
 
@@ -49,8 +50,9 @@ export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
   messageRoutes(app, db);
   messageHistoryRoutes(app, db);
   await app.register((scope: HttpApp) => callbackRoute(scope, deps.callbacks));
-  await app.register((scope: HttpApp) => bulkUpdateRoute(scope, deps.bulkUpdate));
+  await app.register((scope: HttpApp) => bulkUpdateRoutes(scope, deps.bulkUpdate));
   countsRoute(app, { db, clock });
+  redactionReportRoute(app, { db, clock });
   healthRoutes(app, deps.health);
   refuseOtherMethods();
   return app;

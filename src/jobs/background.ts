@@ -11,10 +11,15 @@ import {
   type ToSend,
   type ToVerify,
 } from '../message/due-messages.ts';
+import type { AtTwilio } from '../message/messages.ts';
+import { claimToPoll, type ToPoll } from '../message/open-messages.ts';
+import { pollQuiet, type ReconcileDeps } from '../message/reconcile.ts';
+import type { Redactor } from '../message/redact.ts';
 import { lookBack, type ResolveDeps, resolveMessage } from '../message/resolve.ts';
 import type { Licence, Sent } from '../message/send.ts';
 import { verifyMessage } from '../message/verify.ts';
-import type { Pace } from '../twilio/pace.ts';
+import { BACKGROUND_CONCURRENCY } from '../twilio/for-each.ts';
+import { makePace, type Pace } from '../twilio/pace.ts';
 import type { Slots } from '../twilio/slots.ts';
 import { type DueLoop, startDueLoop } from './due.ts';
 
@@ -28,13 +33,17 @@ export type BackgroundDeps = {
   readonly settleMs: number;
   readonly send: (licence: Licence) => Promise<Sent>;
   readonly resolve: ResolveDeps;
+  readonly reconcile: ReconcileDeps;
+  readonly redactor: Redactor;
   readonly onExpired: (count: number) => void;
   /** Aborted when the service stops: nothing more is claimed. */
   readonly stopping: AbortSignal;
 };
 
-/** Look-ups in Twilio's log at once (TWILIO.md 7: some ten for background work). */
-const LOOKS_AT_ONCE = 10;
+/** Quiet messages that are asked about together: one page of Twilio's list can show them all. */
+const POLLS_AT_ONCE = 1_000;
+/** As long as asking about each of them by itself can take, while Twilio answers. */
+const POLL_LEASE_MS = 10 * 60_000;
 const EXPIRE_AT_ONCE = 500;
 /** After that what this replica has recorded is due for every replica: OTHERS_AFTER_MS of orders.ts. */
 const OWN_FOR_MS = 20_000;
@@ -52,11 +61,22 @@ export type Background = {
   stop(): Promise<void>;
 };
 
-/** What runs without anybody waiting for it: sends what is ready, resolves what is unknown, settles contradictions. */
+/**
+ * What runs without anybody waiting for it: sends what is ready, resolves what is unknown, settles contradictions, polls what has
+ * gone quiet, redacts what has ended.
+ */
 export function startBackground(deps: BackgroundDeps): Background {
   const own = new Map<string, number>();
   const sending = startSending(deps, own);
-  const loops = [sending, startResolving(deps), startVerifying(deps), startLookingBack(deps), startExpiring(deps)];
+  const loops = [
+    sending,
+    startResolving(deps),
+    startVerifying(deps),
+    startLookingBack(deps),
+    startExpiring(deps),
+    startPolling(deps),
+    startRedacting(deps),
+  ];
   return {
     ready: (uuid) => {
       own.set(uuid, performance.now() + OWN_FOR_MS);
@@ -114,7 +134,7 @@ function startSending(deps: BackgroundDeps, own: Map<string, number>): DueLoop {
 
 function startResolving(deps: BackgroundDeps): DueLoop {
   const { db, log, stopping, resolve } = deps;
-  return startBounded<ToResolve>('resolve', LOOKS_AT_ONCE, {
+  return startBounded<ToResolve>('resolve', BACKGROUND_CONCURRENCY, {
     claim: (limit) => claimToResolve(db, { limit, leaseMs: lookLeaseMs(deps) }),
     run: (claim) => resolveMessage(resolve, claim),
     log,
@@ -124,7 +144,7 @@ function startResolving(deps: BackgroundDeps): DueLoop {
 
 function startVerifying(deps: BackgroundDeps): DueLoop {
   const { db, log, stopping, resolve } = deps;
-  return startBounded<ToVerify>('verify', LOOKS_AT_ONCE, {
+  return startBounded<ToVerify>('verify', BACKGROUND_CONCURRENCY, {
     claim: (limit) => claimToVerify(db, { limit, leaseMs: lookLeaseMs(deps) }),
     run: (claim) => verifyMessage(resolve, claim),
     log,
@@ -134,12 +154,48 @@ function startVerifying(deps: BackgroundDeps): DueLoop {
 
 function startLookingBack(deps: BackgroundDeps): DueLoop {
   const { db, log, stopping, resolve } = deps;
-  return startBounded<ToResolve>('look back', LOOKS_AT_ONCE, {
+  return startBounded<ToResolve>('look back', BACKGROUND_CONCURRENCY, {
     claim: (limit) => claimToLookBack(db, { limit, leaseMs: lookLeaseMs(deps) }),
     run: (claim) => lookBack(resolve, claim),
     log,
     stopping,
   });
+}
+
+/** All that is due, up to a page of Twilio's list, is one piece of work. */
+function startPolling({ db, log, stopping, reconcile }: BackgroundDeps): DueLoop {
+  const pace = makePace(() => performance.now(), Math.random);
+  let underWay = 0;
+  return startDueLoop<readonly ToPoll[]>(
+    {
+      name: 'poll',
+      capacity: () => pace.limit(1) - underWay,
+      claim: async () => {
+        const quiet = await claimToPoll(db, { limit: POLLS_AT_ONCE, leaseMs: POLL_LEASE_MS });
+        return quiet.length === 0 ? [] : [quiet];
+      },
+      run: async (quiet) => {
+        underWay += 1;
+        try {
+          const { isComplete } = await pollQuiet(reconcile, quiet);
+          pace.note({ isTrouble: !isComplete });
+        } finally {
+          underWay -= 1;
+        }
+      },
+    },
+    log,
+    stopping,
+  );
+}
+
+/** What was not redacted by the replica that saw its end, or not at the first try. */
+function startRedacting({ log, stopping, redactor }: BackgroundDeps): DueLoop {
+  return startDueLoop<AtTwilio>(
+    { name: 'redact', capacity: redactor.capacity, claim: redactor.claimDue, run: redactor.redact },
+    log,
+    stopping,
+  );
 }
 
 function startExpiring({ db, log, stopping, onExpired }: BackgroundDeps): DueLoop {

@@ -1,8 +1,7 @@
 import { type Db, type Tx, utcNow } from '../db/db.ts';
-import { evidenceOfCallback } from './evidence.ts';
+import { evidenceColumns, evidenceOfCallback, evidenceRow } from './evidence.ts';
 import { evidenceGuard, evidenceSets, judgeRow, terminal } from './forward-only.ts';
 import { type AtTwilio, only } from './messages.ts';
-import { asStatus } from './status.ts';
 
 /** A callback as it came, kept for good. `parameters` holds all that Twilio sent but text and numbers. */
 export type Callback = {
@@ -39,10 +38,8 @@ export type ToRecord = { readonly callback: Callback; readonly claim: Claim | nu
  */
 const recordCallbacksSql = `
   WITH said AS MATERIALIZED (
-    SELECT *, NULL::varchar AS said_date, false AS said_placeholder, 'callback'::varchar AS said_source
-    FROM jsonb_to_recordset($1::jsonb) AS said (
-      i int, said_sid varchar, said_status varchar, said_code varchar, said_message varchar,
-      word varchar, claimed_uuid varchar, claimed_attempt int, parameters jsonb)
+    SELECT * FROM jsonb_to_recordset($1::jsonb) AS said (
+      i int, ${evidenceColumns}, claimed_uuid varchar, claimed_attempt int, parameters jsonb)
   ), found AS (
     SELECT message.*, said.*, (twilio_sid = said_sid) IS TRUE AS is_known
     FROM said JOIN message ON twilio_sid = said_sid OR uuid = claimed_uuid ORDER BY uuid FOR UPDATE OF message
@@ -108,14 +105,9 @@ export function aboutOf({ callback, claim }: ToRecord): string[] {
 }
 
 function toJson({ callback, claim }: ToRecord, i: number): object {
-  const { twilioSid, status, errorCode, errorMessage } = evidenceOfCallback(callback);
   return {
     i,
-    said_sid: twilioSid,
-    said_status: asStatus(status),
-    said_code: errorCode,
-    said_message: errorMessage,
-    word: callback.messageStatus,
+    ...evidenceRow(evidenceOfCallback(callback)),
     claimed_uuid: claim?.uuid ?? null,
     claimed_attempt: claim?.attempt ?? null,
     parameters: callback.parameters,

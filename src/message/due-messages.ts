@@ -1,7 +1,9 @@
 import { type Db, utcNow, violatedUniqueness } from '../db/db.ts';
 import { licenceFrom } from './attempts.ts';
+import { terminal } from './forward-only.ts';
 import type { Message } from './message.ts';
 import { columns } from './messages.ts';
+import { firstPoll } from './poll-schedule.ts';
 
 /**
  * What is due, claimed by one replica at a time: `FOR UPDATE SKIP LOCKED` lets several claim at once, `due` moves into the
@@ -213,7 +215,7 @@ export async function recordLook(
   return rowCount === 1;
 }
 
-/** Ends a claim to verify or to look back, or puts it off. */
+/** Ends a claim to verify or to look back, or puts it off. What has ended is redacted next, what has not is polled. */
 export async function recordChecked(
   db: Db,
   claim: { uuid: string; epoch: number; againAfterMs: number | null },
@@ -221,9 +223,15 @@ export async function recordChecked(
   await db.query({
     name: 'record-checked',
     text: `
-      UPDATE message SET step = CASE WHEN $3::int IS NULL THEN NULL ELSE step END,
-        due = ${utcNow} + $3::int * interval '1 ms', epoch = epoch + 1
-      WHERE uuid = $1 AND epoch = $2 AND step IN ('verify', 'look back')`,
+      WITH old AS (
+        SELECT *, CASE WHEN status ${terminal} IS NOT TRUE THEN 'poll' WHEN redacted IS NULL THEN 'redact' END AS next_step
+        FROM message WHERE uuid = $1 AND epoch = $2 AND step IN ('verify', 'look back') FOR UPDATE
+      )
+      UPDATE message m SET step = CASE WHEN $3::int IS NULL THEN old.next_step ELSE m.step END,
+        due = CASE WHEN $3::int IS NOT NULL THEN ${utcNow} + $3::int * interval '1 ms'
+                   WHEN old.next_step = 'poll' THEN ${utcNow} + ${firstPoll} WHEN old.next_step = 'redact' THEN ${utcNow} END,
+        epoch = m.epoch + 1
+      FROM old WHERE m.uuid = old.uuid`,
     values: [claim.uuid, claim.epoch, claim.againAfterMs],
   });
 }

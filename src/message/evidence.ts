@@ -41,15 +41,20 @@ export function evidenceOfCallback(callback: Callback): Evidence {
   };
 }
 
-/** The first seven parameters of every statement that carries evidence: see forward-only.ts. */
-export function evidenceValues(evidence: Evidence): unknown[] {
-  return [
-    evidence.twilioSid,
-    asStatus(evidence.status),
-    evidence.errorCode,
-    evidence.errorMessage,
-    evidence.dateSent,
-    evidence.isPlaceholder,
-    evidence.source,
-  ];
+/** Evidence as a row of a statement: see `judgeRow` of forward-only.ts. */
+export function evidenceRow(evidence: Evidence): Record<string, unknown> {
+  return {
+    said_sid: evidence.twilioSid,
+    said_status: asStatus(evidence.status),
+    said_code: evidence.errorCode,
+    said_message: evidence.errorMessage,
+    said_date: evidence.dateSent,
+    said_placeholder: evidence.isPlaceholder,
+    said_source: evidence.source,
+    word: evidence.status,
+  };
 }
+
+/** Its columns, for `jsonb_to_recordset`. */
+export const evidenceColumns = `said_sid varchar, said_status varchar, said_code varchar, said_message varchar, said_date varchar,
+  said_placeholder boolean, said_source varchar, word varchar`;

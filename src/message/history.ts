@@ -141,6 +141,12 @@ function eventInWords({ kind, status_before, status_after, details }: EventRow):
         : `Twilio's log said ${String(details.said)}.`;
     case 'fetched':
       return `Twilio was asked and said ${String(details.said)}.`;
+    case 'polled':
+      return 'It had been quiet: Twilio was asked, and had nothing new.';
+    case 'silent':
+      return 'Twilio was asked again, and has said nothing new for 72 hours: many carriers never report delivery.';
+    case 'gone':
+      return 'Twilio was asked and does not have it any more: nothing more will be heard of it.';
     case 'joined':
       return `A callback that came before its SID was known counts: ${String(details.said)}.`;
     case 'unconfirmed':

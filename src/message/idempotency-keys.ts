@@ -19,7 +19,7 @@ export async function purgeKeys(db: Db): Promise<number> {
       DELETE FROM idempotency_key WHERE key_hash IN (
         SELECT key_hash FROM idempotency_key k
         WHERE created < ${utcNow} - interval '72 hours'
-          AND NOT EXISTS (SELECT FROM message WHERE uuid = k.message_uuid AND (unresolved OR step IS NOT NULL))
+          AND NOT EXISTS (SELECT FROM message WHERE uuid = k.message_uuid AND (unresolved OR step IN ('send', 'resolve')))
         LIMIT 5000)`,
   });
   return rowCount;

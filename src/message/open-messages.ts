@@ -1,17 +1,120 @@
-import type { Db } from '../db/db.ts';
+import { type Db, utcNow } from '../db/db.ts';
 import { terminal } from './forward-only.ts';
 import type { AtTwilio } from './messages.ts';
+import { firstPoll, pauseAfterPoll, pollsAtAge, SILENT_AT_POLL } from './poll-schedule.ts';
 import { isNoHistory } from './redactions.ts';
 
-/** Messages of the last 7 days that Twilio has and whose end we do not know, in the order of uuid, from `after` on. */
-export async function listUnfinished(db: Db, since: Date, after: string, limit: number): Promise<AtTwilio[]> {
-  const { rows } = await db.query<AtTwilio>({
+/** Messages that Twilio has and whose end we do not know: followed by callbacks, and polled when those stay away. */
+export type OpenMessage = AtTwilio & { readonly created: Date };
+
+/** Where a list of them goes on; to the microsecond, as the platform's own SQL may write it. */
+export type OpenPlace = { readonly createdText: string; readonly uuid: string };
+
+/** The bulk update of the Python service looks back this far, and so does who begins to follow. */
+const WINDOW = "interval '7 days'";
+const isOpen = `(status IS NULL OR status NOT ${terminal})`;
+
+/**
+ * Begins to follow rows that the platform's own SQL has written, at the place of the schedule where their age puts them; spread
+ * over a minute, as a take-over brings thousands. Says how many.
+ */
+export async function follow(db: Db, limit: number): Promise<number> {
+  const age = `(${utcNow} - created)`;
+  const { rowCount } = await db.query({
+    name: 'follow',
     text: `
-      SELECT uuid, twilio_sid AS "twilioSid" FROM message
-      WHERE created >= $1 AND uuid > $2 AND twilio_sid IS NOT NULL AND (status IS NULL OR status NOT ${terminal})
-        AND ${isNoHistory}
-      ORDER BY uuid LIMIT $3`,
-    values: [since, after, limit],
+      WITH unfollowed AS (
+        SELECT uuid FROM message
+        WHERE step IS NULL AND polls = 0 AND twilio_sid IS NOT NULL AND ${isOpen}
+          AND created >= ${utcNow} - ${WINDOW} AND ${isNoHistory}
+        LIMIT $1 FOR UPDATE SKIP LOCKED
+      )
+      UPDATE message m SET step = 'poll', polls = ${pollsAtAge(age)},
+        due = greatest(created + ${firstPoll}, ${utcNow} + random() * interval '1 minute'), epoch = epoch + 1
+      FROM unfollowed WHERE m.uuid = unfollowed.uuid`,
+    values: [limit],
+  });
+  return rowCount;
+}
+
+/** Those of the last 7 days, the newest first, older than `before`. */
+export async function listOpen(db: Db, before: OpenPlace | null, limit: number): Promise<(OpenMessage & OpenPlace)[]> {
+  const { rows } = await db.query<OpenMessage & OpenPlace>({
+    name: 'list-open',
+    text: `
+      SELECT uuid, twilio_sid AS "twilioSid", created, created::text AS "createdText" FROM message
+      WHERE step IN ('poll', 'verify', 'look back') AND twilio_sid IS NOT NULL AND ${isOpen}
+        AND created >= ${utcNow} - ${WINDOW} AND ${isNoHistory}
+        AND ($1::timestamp IS NULL OR (created, uuid) < ($1, $2))
+      ORDER BY created DESC, uuid DESC LIMIT $3`,
+    values: [before?.createdText ?? null, before?.uuid ?? null, limit],
   });
   return rows;
+}
+
+/** How many messages were recorded since then, as the account's list will show them all. */
+export async function countSince(db: Db, since: Date): Promise<number> {
+  const { rows } = await db.query<{ count: number }>({
+    name: 'count-since',
+    text: 'SELECT count(*)::int AS count FROM message WHERE created >= $1',
+    values: [since],
+  });
+  return rows[0]?.count ?? 0;
+}
+
+/** A message that has been quiet for so long that Twilio is asked about it. */
+export type ToPoll = OpenMessage & { readonly epoch: number };
+
+export async function claimToPoll(db: Db, { limit, leaseMs }: { limit: number; leaseMs: number }): Promise<ToPoll[]> {
+  const { rows } = await db.query<ToPoll>({
+    name: 'claim-to-poll',
+    text: `
+      WITH ready AS (
+        SELECT uuid FROM message WHERE step = 'poll' AND due <= ${utcNow} AND ${isOpen}
+        ORDER BY due LIMIT $1 FOR UPDATE SKIP LOCKED
+      )
+      UPDATE message m SET due = ${utcNow} + $2::int * interval '1 ms', epoch = epoch + 1
+      FROM ready WHERE m.uuid = ready.uuid RETURNING m.uuid, m.twilio_sid AS "twilioSid", m.created, m.epoch`,
+    values: [limit, leaseMs],
+  });
+  return rows;
+}
+
+/** What a poll came to: no news; Twilio has it no more; or nobody knows. */
+export type Polled = { readonly uuid: string; readonly epoch: number; readonly result: 'no news' | 'gone' | 'failed' };
+
+/** Where Twilio was not reached: again in about five minutes. */
+const AGAIN_AFTER = "interval '4 minutes' + random() * interval '2 minutes'";
+
+/**
+ * Puts polls that brought no news into the history, and says when the next one comes, if any. What has changed meanwhile, by
+ * the poll itself or by a callback, has another epoch and is left alone. Answers how many have been silent for 72 hours by now.
+ */
+export async function recordPolled(db: Db, polled: readonly Polled[]): Promise<number> {
+  const { rows } = await db.query<{ silent: number }>({
+    name: 'record-polled',
+    text: `
+      WITH polled AS (
+        SELECT * FROM jsonb_to_recordset($1::jsonb) AS polled (uuid varchar, epoch int, result varchar)
+      ), old AS (
+        SELECT m.uuid, m.polls, m.status, polled.result FROM polled JOIN message m ON m.uuid = polled.uuid
+        WHERE m.epoch = polled.epoch AND m.step = 'poll' ORDER BY m.uuid FOR UPDATE OF m
+      ), changed AS (
+        UPDATE message m SET polls = old.polls + CASE WHEN old.result = 'failed' THEN 0 ELSE 1 END,
+          step = CASE WHEN old.result = 'failed' THEN 'poll'
+                      WHEN old.result = 'no news' AND ${pauseAfterPoll('(old.polls + 1)')} IS NOT NULL THEN 'poll' END,
+          due = CASE old.result WHEN 'failed' THEN ${utcNow} + ${AGAIN_AFTER}
+                                WHEN 'no news' THEN ${utcNow} + ${pauseAfterPoll('(old.polls + 1)')} END,
+          epoch = m.epoch + 1
+        FROM old WHERE m.uuid = old.uuid RETURNING m.uuid, m.status, m.polls, old.result
+      ), told AS (
+        INSERT INTO event (message_uuid, at, kind, actor, status_before, status_after, details)
+        SELECT uuid, ${utcNow}, CASE WHEN result = 'gone' THEN 'gone' WHEN polls = ${SILENT_AT_POLL} THEN 'silent' ELSE 'polled' END,
+               'service', status, status, jsonb_build_object('poll', polls)
+        FROM changed WHERE result <> 'failed'
+      )
+      SELECT (count(*) FILTER (WHERE result = 'no news' AND polls = ${SILENT_AT_POLL}))::int AS silent FROM changed`,
+    values: [JSON.stringify(polled)],
+  });
+  return rows[0]?.silent ?? 0;
 }

@@ -1,10 +1,9 @@
 import { type Db, type Tx, utcNow, violatedUniqueness } from '../db/db.ts';
 import { type Closing, closeAttempt, licenceFrom } from './attempts.ts';
-import { type Evidence, evidenceValues } from './evidence.ts';
-import { evidenceGuard, evidenceSets, judgeRow, lockRow, lockRowWithSaid, terminal } from './forward-only.ts';
+import { type Evidence, evidenceColumns, evidenceRow } from './evidence.ts';
+import { evidenceGuard, evidenceSets, judgeRow, lockRow, terminal } from './forward-only.ts';
 import type { Message } from './message.ts';
 import { columns, only } from './messages.ts';
-import { asStatus } from './status.ts';
 
 /** What becomes of a message when an attempt has ended or Twilio was asked: tx 2. Each is one statement with its guard. */
 
@@ -27,125 +26,85 @@ export class SidTaken extends Error {
   override name = 'SidTaken';
 }
 
+/** Twilio's word about a message, and the attempt that is proved by it to have been accepted. */
+export type Said = { readonly uuid: string; readonly attempt: number | null; readonly evidence: Evidence };
+
 /**
- * Twilio's word about a message, other than by a callback: the status moves forward only (G5), the first SID stays, a second
- * one is kept apart (G4). `attempt` is the one that is proved to have been accepted by it. Refuses with `SidTaken`.
+ * Twilio's word about some messages, each another one, other than by callbacks: the answer to a create, its log, or what it said
+ * when asked. The status moves forward only (G5), the first SID stays, a second one is kept apart (G4): from the log only when
+ * no twin is unresolved, whose copy it could be. Answers in the order given. Refuses with `SidTaken`.
  */
+export async function recordEvidences(db: Db | Tx, said: readonly Said[]): Promise<EvidenceRecorded[]> {
+  const text = `
+    WITH said AS MATERIALIZED (
+      SELECT * FROM jsonb_to_recordset($1::jsonb) AS said (i int, said_uuid varchar, said_n int, ${evidenceColumns})
+    ), row AS (
+      SELECT message.*, said.* FROM said JOIN message ON uuid = said_uuid ORDER BY uuid FOR UPDATE OF message
+    ), ${judgeRow}, changed AS (
+      UPDATE message m SET ${evidenceSets} FROM old WHERE m.uuid = old.uuid AND ${evidenceGuard}
+      RETURNING m.*, old.i, old.said_sid, old.said_n, old.said_source, old.word, old.status AS status_before
+    ), second AS (
+      INSERT INTO duplicate_handover (twilio_sid, message_uuid, attempt, detected)
+      SELECT said_sid, uuid, said_n, ${utcNow} FROM old
+      WHERE twilio_sid <> said_sid AND NOT EXISTS (SELECT FROM message other WHERE other.twilio_sid = said_sid)
+        AND (said_source <> 'list' OR NOT EXISTS (
+          SELECT FROM message twin WHERE twin.text_hash = old.text_hash AND twin.unresolved AND twin.uuid <> old.uuid
+        ))
+      ON CONFLICT DO NOTHING RETURNING message_uuid
+    ), proved AS (
+      UPDATE attempt SET closed = coalesce(closed, ${utcNow}), outcome = 'accepted', twilio_sid = said_sid,
+        twilio_status = CASE said_source WHEN 'answer' THEN word ELSE twilio_status END,
+        http_status = CASE said_source WHEN 'answer' THEN 201 ELSE http_status END
+      FROM old WHERE message_uuid = old.uuid AND n = said_n
+        AND (old.twilio_sid = said_sid OR old.i IN (SELECT i FROM changed) OR old.uuid IN (SELECT message_uuid FROM second))
+    ), told AS (
+      INSERT INTO event (message_uuid, at, kind, actor, attempt, status_before, status_after, details)
+      SELECT uuid, ${utcNow}, CASE said_source WHEN 'callback' THEN 'joined' WHEN 'list' THEN 'found' ELSE 'fetched' END,
+             'service', said_n, status_before, status, jsonb_build_object('twilio_sid', said_sid, 'said', word)
+      FROM changed WHERE said_source <> 'answer'
+    )
+    SELECT ${columns}, i, true AS "isChanged", false AS "isDuplicate", ${isFinished}, ${hasKept} FROM changed
+    UNION ALL
+    SELECT ${columns}, i, false, uuid IN (SELECT message_uuid FROM second), ${isFinished}, ${hasKept} FROM old
+    WHERE i NOT IN (SELECT i FROM changed)`;
+  try {
+    const { rows } = await db.query<Message & Omit<EvidenceRecorded, 'message'> & { i: number }>({
+      name: 'record-evidence',
+      text,
+      values: [JSON.stringify(said.map(toJson))],
+    });
+    const byPlace = new Map(rows.map((row) => [row.i, row]));
+    return said.map((_, place) => asRecorded(only([byPlace.get(place)].filter((row) => row !== undefined))));
+  } catch (error) {
+    if (violatedUniqueness(error) === 'message_twilio_sid_once') {
+      throw new SidTaken('this SID belongs to another message', { cause: error });
+    }
+    throw error;
+  }
+}
+
+/** The same for one message. */
 export async function recordEvidence(
   db: Db | Tx,
   uuid: string,
   evidence: Evidence,
   attempt: number | null,
 ): Promise<EvidenceRecorded> {
-  const text = `
-    WITH ${lockRowWithSaid('$8')}, ${judgeRow}, changed AS (
-      UPDATE message m SET ${evidenceSets} FROM old WHERE m.uuid = old.uuid AND ${evidenceGuard}
-      RETURNING m.*, old.status AS status_before
-    ), second AS (
-      INSERT INTO duplicate_handover (twilio_sid, message_uuid, attempt, detected)
-      SELECT $1, uuid, $9, ${utcNow} FROM old
-      WHERE twilio_sid <> $1 AND NOT EXISTS (SELECT FROM message other WHERE other.twilio_sid = $1)
-        AND ($7 <> 'list' OR NOT EXISTS (
-          SELECT FROM message twin WHERE twin.text_hash = old.text_hash AND twin.unresolved AND twin.uuid <> old.uuid
-        ))
-      ON CONFLICT DO NOTHING RETURNING message_uuid
-    ), proved AS (
-      UPDATE attempt SET closed = coalesce(closed, ${utcNow}), outcome = 'accepted', twilio_sid = $1,
-        twilio_status = CASE WHEN $7 = 'answer' THEN $10 ELSE twilio_status END,
-        http_status = CASE WHEN $7 = 'answer' THEN 201 ELSE http_status END
-      WHERE message_uuid = $8 AND n = $9
-        AND EXISTS (SELECT FROM changed UNION ALL SELECT FROM second UNION ALL SELECT FROM old WHERE twilio_sid = $1)
-    ), told AS (
-      INSERT INTO event (message_uuid, at, kind, actor, attempt, status_before, status_after, details)
-      SELECT uuid, ${utcNow}, CASE $7 WHEN 'callback' THEN 'joined' WHEN 'list' THEN 'found' ELSE 'fetched' END, 'service', $9,
-             status_before, status, jsonb_build_object('twilio_sid', $1::varchar, 'said', $10::varchar)
-      FROM changed WHERE $7 <> 'answer'
-    )
-    SELECT ${columns}, true AS "isChanged", false AS "isDuplicate", ${isFinished}, ${hasKept} FROM changed
-    UNION ALL
-    SELECT ${columns}, false, EXISTS (SELECT FROM second), ${isFinished}, ${hasKept} FROM old
-    WHERE NOT EXISTS (SELECT FROM changed)`;
-  const name = evidence.source === 'answer' ? 'record-accepted' : 'record-evidence';
-  const values = [...evidenceValues(evidence), uuid, attempt, evidence.status];
-  try {
-    const { rows } = await db.query<Message & Omit<EvidenceRecorded, 'message'>>({ name, text, values });
-    const { isChanged, isDuplicate, isFinished, hasKept, ...message } = only(rows);
-    return { message, isChanged, isDuplicate, isFinished, hasKept };
-  } catch (error) {
-    if (violatedUniqueness(error) === 'message_twilio_sid_once') {
-      throw new SidTaken('this SID belongs to another message', { cause: error });
-    }
-    throw error;
-  }
+  return only(await recordEvidences(db, [{ uuid, evidence, attempt }]));
 }
 
-/** Twilio's 201 to an attempt. */
-export type Answer = { readonly attempt: AttemptId; readonly evidence: Evidence };
-
-/** The same for Twilio's answers to some creates, each of another message, in one statement. Refuses with `SidTaken`. */
-export async function recordAnswers(db: Db, answers: readonly Answer[]): Promise<EvidenceRecorded[]> {
-  const text = `
-    WITH said AS MATERIALIZED (
-      SELECT *, 'answer'::varchar AS said_source FROM jsonb_to_recordset($1::jsonb) AS said (
-        i int, said_uuid varchar, said_n int, said_sid varchar, word varchar, said_status varchar, said_code varchar,
-        said_message varchar, said_date varchar, said_placeholder boolean)
-    ), row AS (
-      SELECT message.*, said.* FROM said JOIN message ON uuid = said_uuid ORDER BY uuid FOR UPDATE OF message
-    ), ${judgeRow}, changed AS (
-      UPDATE message m SET ${evidenceSets} FROM old WHERE m.uuid = old.uuid AND ${evidenceGuard}
-      RETURNING m.*, old.i, old.said_sid
-    ), second AS (
-      INSERT INTO duplicate_handover (twilio_sid, message_uuid, attempt, detected)
-      SELECT said_sid, uuid, said_n, ${utcNow} FROM old
-      WHERE twilio_sid <> said_sid AND NOT EXISTS (SELECT FROM message other WHERE other.twilio_sid = said_sid)
-      ON CONFLICT DO NOTHING RETURNING message_uuid
-    ), proved AS (
-      UPDATE attempt SET closed = coalesce(closed, ${utcNow}), outcome = 'accepted', twilio_sid = said_sid,
-        twilio_status = word, http_status = 201
-      FROM old WHERE message_uuid = old.uuid AND n = said_n
-        AND (old.twilio_sid = said_sid OR old.i IN (SELECT i FROM changed) OR old.uuid IN (SELECT message_uuid FROM second))
-    )
-    SELECT ${columns}, i, true AS "isChanged", false AS "isDuplicate", ${isFinished}, ${hasKeptOf('said_sid')} FROM changed
-    UNION ALL
-    SELECT ${columns}, i, false, uuid IN (SELECT message_uuid FROM second), ${isFinished}, ${hasKeptOf('said_sid')} FROM old
-    WHERE i NOT IN (SELECT i FROM changed)`;
-  try {
-    const { rows } = await db.query<Message & Omit<EvidenceRecorded, 'message'> & { i: number }>({
-      name: 'record-accepted',
-      text,
-      values: [JSON.stringify(answers.map(toJson))],
-    });
-    return answers.map((_, n) => {
-      const { i: _i, isChanged, isDuplicate, isFinished, hasKept, ...message } = only(rows.filter(({ i }) => i === n));
-      return { message, isChanged, isDuplicate, isFinished, hasKept };
-    });
-  } catch (error) {
-    if (violatedUniqueness(error) === 'message_twilio_sid_once') {
-      throw new SidTaken('this SID belongs to another message', { cause: error });
-    }
-    throw error;
-  }
+function toJson({ uuid, attempt, evidence }: Said, i: number): object {
+  return { i, said_uuid: uuid, said_n: attempt, ...evidenceRow(evidence) };
 }
 
-function toJson({ attempt, evidence }: Answer, i: number): object {
-  return {
-    i,
-    said_uuid: attempt.uuid,
-    said_n: attempt.n,
-    said_sid: evidence.twilioSid,
-    word: evidence.status,
-    said_status: asStatus(evidence.status),
-    said_code: evidence.errorCode,
-    said_message: evidence.errorMessage,
-    said_date: evidence.dateSent,
-    said_placeholder: evidence.isPlaceholder,
-  };
+function asRecorded(row: Message & Omit<EvidenceRecorded, 'message'> & { i: number }): EvidenceRecorded {
+  const { i: _i, isChanged, isDuplicate, isFinished, hasKept, ...message } = row;
+  return { message, isChanged, isDuplicate, isFinished, hasKept };
 }
 
 const isFinished = `(redacted IS NULL AND status ${terminal}) IS TRUE AS "isFinished"`;
-const hasKeptOf = (sid: string) =>
-  `EXISTS (SELECT FROM callback WHERE callback.twilio_sid = ${sid} AND message_uuid IS NULL) AS "hasKept"`;
-const hasKept = hasKeptOf('$1');
+const hasKept =
+  'EXISTS (SELECT FROM callback WHERE callback.twilio_sid = said_sid AND message_uuid IS NULL) AS "hasKept"';
 
 const closing = closeAttempt({ uuid: '$1', n: '$2', outcome: '$3', httpStatus: '$4', errorCode: '$5', reason: '$6' });
 const closingValues = ({ uuid, n }: AttemptId, closed: Closing) => [

@@ -1,83 +1,242 @@
-import type { Clock } from '../clock.ts';
 import type { Db } from '../db/db.ts';
 import type { Log } from '../log.ts';
-import type { FetchOutcome, TwilioClient } from '../twilio/client.ts';
-import { forEachAtTwilio } from '../twilio/slots.ts';
+import type { PageOutcome, TwilioClient } from '../twilio/client.ts';
+import { forEachAtTwilio, type Worked } from '../twilio/for-each.ts';
+import type { TwilioMessage } from '../twilio/outcome.ts';
 import { evidenceOf } from './evidence.ts';
-import type { AtTwilio } from './messages.ts';
-import { listUnfinished } from './open-messages.ts';
-import { recordEvidence } from './outcomes.ts';
+import {
+  countSince,
+  follow,
+  listOpen,
+  type OpenMessage,
+  type OpenPlace,
+  type Polled,
+  recordPolled,
+  type ToPoll,
+} from './open-messages.ts';
+import { type EvidenceRecorded, recordEvidences, type Said } from './outcomes.ts';
 
 export type ReconcileDeps = {
   readonly db: Db;
-  readonly clock: Clock;
   readonly twilio: TwilioClient;
   readonly log: Log;
   readonly isQuiet: boolean;
+  /** Of what Twilio said of single messages; recordings share commits. */
+  readonly record: (said: Said) => Promise<EvidenceRecorded>;
+  readonly onAsked: (how: 'list' | 'fetch', result: 'changed' | 'no news' | 'gone' | 'failed', count: number) => void;
+  readonly onSilent: (count: number) => void;
   /** Aborted when the service stops. */
   readonly stopping: AbortSignal;
 };
 
-export type Reconciled = { asked: number; changed: number; gone: number; failed: number };
+/** How far asking about some messages has come. */
+export type Reconciled = { total: number; asked: number; changed: number; gone: number; failed: number };
 
-/** The bulk update of the Python service looks back this far. */
-const WINDOW_MS = 7 * 24 * 60 * 60 * 1000;
-const BATCH = 1_000;
+/** Messages are taken in hand so many at a time, the newest first; the list of Twilio is read for all of them at once. */
+const SLICE = 50_000;
+const FOLLOW_AT_ONCE = 5_000;
+const PAGE = 1_000;
+/** A page of the list is worth so many fetches (TWILIO.md 16). */
+const FETCHES_A_PAGE = 5;
+const MAX_PAGES = 500;
+const RECORD_AT_ONCE = 250;
+/** Twilio's dates have no milliseconds, and its clock may differ from ours by some seconds. */
+const SKEW_MS = 6_000;
 
 /**
- * Asks Twilio about every message of the last 7 days whose end we do not know. What Twilio says of one is committed by
- * itself, so a failure harms no other; when Twilio as a whole does not answer, the rest is left for the next time.
+ * The bulk update: asks Twilio about every message of the last 7 days whose end we do not know. What Twilio says is committed
+ * as it comes, so one failure harms no other; when Twilio as a whole does not answer, the rest is left for the next time.
  */
-export async function reconcile(deps: ReconcileDeps): Promise<Reconciled> {
-  const counts: Reconciled = { asked: 0, changed: 0, gone: 0, failed: 0 };
-  const since = new Date(deps.clock.now().getTime() - WINDOW_MS);
-  for (let after = ''; ; ) {
-    const batch = await listUnfinished(deps.db, since, after, BATCH);
-    const ended = await forEachAtTwilio(batch, deps.stopping, (message) => askTwilio(deps, message, counts));
-    const last = batch.at(-1);
-    if (ended === 'gave up' || last === undefined || batch.length < BATCH) break;
-    after = last.uuid;
-    deps.log.info(counts, 'bulk update: asking Twilio');
+export async function reconcile(deps: ReconcileDeps, onProgress: (so: Reconciled) => void): Promise<Reconciled> {
+  const counts: Reconciled = { total: 0, asked: 0, changed: 0, gone: 0, failed: 0 };
+  while ((await follow(deps.db, FOLLOW_AT_ONCE)) === FOLLOW_AT_ONCE);
+  for (let last: OpenPlace | null = null; ; ) {
+    const open: (OpenMessage & OpenPlace)[] = await listOpen(deps.db, last, SLICE);
+    counts.total += open.length;
+    const { isComplete } = await askAbout(deps, open, counts, onProgress);
+    last = open.at(-1) ?? null;
+    if (!isComplete || open.length < SLICE) return counts;
   }
-  return counts;
 }
 
-async function askTwilio(
+/** Messages that have been quiet for long (open-messages.ts, claimToPoll): asked about, and put off when there is no news. */
+export async function pollQuiet(deps: ReconcileDeps, quiet: readonly ToPoll[]): Promise<{ isComplete: boolean }> {
+  const counts: Reconciled = { total: quiet.length, asked: 0, changed: 0, gone: 0, failed: 0 };
+  const { answered, isComplete } = await askAbout(deps, quiet, counts, () => {});
+  const polled = quiet.map(({ uuid, epoch }): Polled => ({ uuid, epoch, result: answered.get(uuid) ?? 'failed' }));
+  const silent = await recordPolled(deps.db, polled);
+  deps.onSilent(silent);
+  deps.log.info({ ...counts, silent }, 'quiet messages were polled');
+  return { isComplete };
+}
+
+/** `answered`: what became of each message that Twilio told of; `isComplete`: Twilio as a whole answered. */
+type Asked = { readonly answered: ReadonlyMap<string, 'no news' | 'gone'>; readonly isComplete: boolean };
+
+/** First Twilio's list, as long as that saves requests, then by SID those that it did not show. */
+async function askAbout(
   deps: ReconcileDeps,
-  message: AtTwilio,
+  open: readonly OpenMessage[],
   counts: Reconciled,
-): Promise<'general failure' | 'done'> {
-  const outcome = await deps.twilio.fetch(message.twilioSid);
+  onProgress: (so: Reconciled) => void,
+): Promise<Asked> {
+  const answered = new Map<string, 'no news' | 'gone'>();
+  // An old database may hold a SID twice.
+  const left = Map.groupBy(open, ({ twilioSid }) => twilioSid);
+  const round: Round = { deps, left, answered, counts, onProgress };
+  onProgress(counts);
+  await readList(round, open);
+  const isComplete = await fetchLeft(round);
+  return { answered, isComplete };
+}
+
+type Round = {
+  readonly deps: ReconcileDeps;
+  readonly left: Map<string, readonly OpenMessage[]>;
+  readonly answered: Map<string, 'no news' | 'gone'>;
+  readonly counts: Reconciled;
+  readonly onProgress: (so: Reconciled) => void;
+};
+
+/** Newest first, while what is still open is more than five times the pages that are still to be read. */
+async function readList(round: Round, open: readonly OpenMessage[]): Promise<void> {
+  const { deps, left } = round;
+  const oldest = open.reduce((min, { created }) => Math.min(min, created.getTime()), Number.POSITIVE_INFINITY);
+  if (left.size <= FETCHES_A_PAGE) return;
+  const ours = await countSince(deps.db, new Date(oldest));
+  const recordings: Promise<void>[] = [];
+  let next: string | null = null;
+  let pagesLeft = Math.ceil(ours / PAGE);
+  let listed = 0;
+  for (
+    let pages = 0;
+    left.size > FETCHES_A_PAGE * pagesLeft && pages < MAX_PAGES && !deps.stopping.aborted;
+    pages += 1
+  ) {
+    const page = await readPage(deps, next);
+    if (page?.kind !== 'page') {
+      deps.log.warn({ reason: page?.reason }, "Twilio's list could not be read: messages are asked about one by one");
+      break;
+    }
+    const shown = page.messages.flatMap((message) => take(left, message));
+    // The next page is read while this one is recorded.
+    recordings.push(recordShown(round, shown));
+    listed += page.messages.length;
+    const reached = Date.parse(page.messages.at(-1)?.dateCreated ?? '');
+    next = page.next;
+    if (next === null || !(reached >= oldest - SKEW_MS)) break;
+    // Messages of others in the same account fill pages, too: as many for each of ours as so far.
+    const newer = await countSince(deps.db, new Date(reached));
+    pagesLeft = Math.max(1, Math.ceil(((ours - newer) * (listed / Math.max(1, newer))) / PAGE));
+  }
+  await Promise.all(recordings);
+}
+
+/** Null: the service is stopping. */
+async function readPage({ twilio, stopping }: ReconcileDeps, next: string | null): Promise<PageOutcome | null> {
+  let page: PageOutcome | null = null;
+  await forEachAtTwilio([next], stopping, async (address) => {
+    page = await twilio.page(address);
+    return tooMany(page) ?? 'done';
+  });
+  return page;
+}
+
+function tooMany(outcome: { tooManyRetryAfterS?: number } | { kind: string }): Worked | null {
+  return 'tooManyRetryAfterS' in outcome && outcome.tooManyRetryAfterS !== undefined
+    ? { tooManyRetryAfterS: outcome.tooManyRetryAfterS }
+    : null;
+}
+
+type Shown = { readonly message: OpenMessage; readonly said: TwilioMessage };
+
+/** The messages of ours that this one of Twilio's is, if they are still to be asked about. */
+function take(left: Map<string, readonly OpenMessage[]>, said: TwilioMessage): Shown[] {
+  const messages = left.get(said.sid) ?? [];
+  left.delete(said.sid);
+  return messages.map((message) => ({ message, said }));
+}
+
+async function recordShown(round: Round, shown: readonly Shown[]): Promise<void> {
+  const { deps, counts } = round;
+  for (let at = 0; at < shown.length; at += RECORD_AT_ONCE) {
+    const some = shown.slice(at, at + RECORD_AT_ONCE);
+    try {
+      const recorded = await recordEvidences(
+        deps.db,
+        some.map(({ message, said }) => saidOf(deps, message, said, 'list')),
+      );
+      const changed = recorded.filter(({ isChanged }) => isChanged).length;
+      for (const { message } of some) round.answered.set(message.uuid, 'no news');
+      counts.changed += changed;
+      deps.onAsked('list', 'changed', changed);
+      deps.onAsked('list', 'no news', some.length - changed);
+    } catch (error) {
+      counts.failed += some.length;
+      deps.onAsked('list', 'failed', some.length);
+      deps.log.warn({ err: error, count: some.length }, "what Twilio's list said was not recorded");
+    }
+    counts.asked += some.length;
+    round.onProgress(counts);
+  }
+}
+
+function saidOf(deps: ReconcileDeps, message: OpenMessage, said: TwilioMessage, source: 'list' | 'fetch'): Said {
+  const evidence = evidenceOf({ ...said, sid: message.twilioSid }, source, deps.isQuiet);
+  return { uuid: message.uuid, attempt: null, evidence };
+}
+
+/** False: Twilio as a whole does not answer, and the rest was left alone. */
+async function fetchLeft(round: Round): Promise<boolean> {
+  const ended = await forEachAtTwilio([...round.left.values()].flat(), round.deps.stopping, (message) =>
+    fetchOne(round, message),
+  );
+  return ended === 'all done';
+}
+
+async function fetchOne(round: Round, message: OpenMessage): Promise<Worked> {
+  const { deps, counts } = round;
+  const { uuid } = message;
+  const fetched = await deps.twilio.fetch(message.twilioSid);
+  const again = tooMany(fetched);
+  if (again !== null) return again;
   counts.asked += 1;
-  try {
-    await record(deps, message, outcome, counts);
-  } catch (error) {
-    counts.failed += 1;
-    deps.log.warn({ err: error, messageId: message.uuid }, 'bulk update: what Twilio said was not recorded');
-  }
-  return outcome.kind === 'failed' && outcome.isGeneral ? 'general failure' : 'done';
-}
-
-async function record(
-  deps: ReconcileDeps,
-  message: AtTwilio,
-  outcome: FetchOutcome,
-  counts: Reconciled,
-): Promise<void> {
-  switch (outcome.kind) {
+  round.onProgress(counts);
+  switch (fetched.kind) {
     case 'found': {
-      const evidence = evidenceOf({ ...outcome.message, sid: message.twilioSid }, 'fetch', deps.isQuiet);
-      const { isChanged } = await recordEvidence(deps.db, message.uuid, evidence, null);
-      if (isChanged) counts.changed += 1;
-      return;
+      const result = await recordFetched(deps, message, fetched.message);
+      if (result === 'changed') counts.changed += 1;
+      if (result === 'failed') counts.failed += 1;
+      else round.answered.set(uuid, 'no news');
+      deps.onAsked('fetch', result, 1);
+      return 'done';
     }
     case 'gone':
       counts.gone += 1;
-      return deps.log.warn({ messageId: message.uuid }, 'bulk update: Twilio no longer has this message');
+      round.answered.set(uuid, 'gone');
+      deps.onAsked('fetch', 'gone', 1);
+      deps.log.warn({ messageId: uuid }, 'Twilio no longer has this message');
+      return 'done';
     case 'failed':
       counts.failed += 1;
-      return deps.log.warn({ messageId: message.uuid, reason: outcome.reason }, 'bulk update: Twilio did not tell');
+      deps.onAsked('fetch', 'failed', 1);
+      deps.log.warn({ messageId: uuid, reason: fetched.reason }, 'Twilio did not tell about this message');
+      return fetched.isGeneral ? 'general failure' : 'done';
     default:
-      return outcome satisfies never;
+      return fetched satisfies never;
+  }
+}
+
+async function recordFetched(
+  deps: ReconcileDeps,
+  message: OpenMessage,
+  said: TwilioMessage,
+): Promise<'changed' | 'no news' | 'failed'> {
+  try {
+    const { isChanged } = await deps.record(saidOf(deps, message, said, 'fetch'));
+    return isChanged ? 'changed' : 'no news';
+  } catch (error) {
+    deps.log.warn({ err: error, messageId: message.uuid }, 'what Twilio said of this message was not recorded');
+    return 'failed';
   }
 }

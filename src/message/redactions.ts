@@ -1,6 +1,12 @@
 import { type Db, utcNow } from '../db/db.ts';
 import { terminal } from './forward-only.ts';
-import type { AtTwilio } from './messages.ts';
+import type { Tenant } from './message.ts';
+import { type AtTwilio, only } from './messages.ts';
+
+/**
+ * The queue of texts that have ended and that Twilio still holds: rows with step 'redact', each due when it is to be tried. It is
+ * filled by the statement that records the end (forward-only.ts); what the platform's own SQL has ended joins it here.
+ */
 
 /** Twilio's copy is empty, as its answer showed; also a second copy's. */
 export async function recordRedaction(db: Db, { uuid, twilioSid }: AtTwilio): Promise<boolean> {
@@ -8,7 +14,8 @@ export async function recordRedaction(db: Db, { uuid, twilioSid }: AtTwilio): Pr
     name: 'record-redaction',
     text: `
       WITH emptied AS (
-        UPDATE message SET redacted = ${utcNow}, modified = ${utcNow}
+        UPDATE message SET redacted = ${utcNow}, modified = ${utcNow},
+          step = CASE WHEN step = 'redact' THEN NULL ELSE step END, due = CASE WHEN step = 'redact' THEN NULL ELSE due END
         WHERE uuid = $1 AND twilio_sid = $2 AND redacted IS NULL RETURNING uuid
       ), second AS (
         UPDATE duplicate_handover SET redacted = ${utcNow} WHERE twilio_sid = $2 AND redacted IS NULL
@@ -22,45 +29,112 @@ export async function recordRedaction(db: Db, { uuid, twilioSid }: AtTwilio): Pr
   return rowCount > 0;
 }
 
+/** Rows from before the take-over are left alone (CONTRACT.md, The database). */
 export const isNoHistory = 'created >= (SELECT history_before FROM installation)';
 
-/** Messages that ended before `before` and whose text Twilio still holds, in the order of uuid, from `after` on. */
-export async function listUnredacted(
+/** Twilio may or may not have the same text once more, and its log must be able to show it (TWILIO.md 17). */
+const hasNoOpenTwin = `NOT EXISTS (
+  SELECT FROM message twin WHERE twin.text_hash = m.text_hash AND twin.unresolved AND twin.uuid <> m.uuid)`;
+
+const claimed = `
+  UPDATE message m SET due = ${utcNow} + $2::int * interval '1 ms' FROM ready WHERE m.uuid = ready.uuid
+  RETURNING m.uuid, m.twilio_sid AS "twilioSid"`;
+
+/** Claims what is due; a claimer that dies loses its turn after `leaseMs`. Emptying twice is harmless. */
+export async function claimToRedact(
   db: Db,
-  { before, after, limit, isPatient }: { before: Date; after: string; limit: number; isPatient: boolean },
+  { limit, leaseMs }: { limit: number; leaseMs: number },
 ): Promise<AtTwilio[]> {
   const { rows } = await db.query<AtTwilio>({
+    name: 'claim-to-redact',
     text: `
-      SELECT uuid, twilio_sid AS "twilioSid" FROM message
-      WHERE redacted IS NULL AND uuid > $2 AND twilio_sid IS NOT NULL AND status ${terminal}
-        AND greatest(created, modified) <= $1 AND ${isNoHistory}
-        AND (NOT $4 OR step IS DISTINCT FROM 'redact' OR due <= ${utcNow})
-        AND NOT EXISTS (SELECT FROM message twin WHERE twin.text_hash = message.text_hash AND twin.unresolved)
-      ORDER BY uuid LIMIT $3`,
-    values: [before, after, limit, isPatient],
+      WITH ready AS (
+        SELECT uuid FROM message m WHERE step = 'redact' AND due <= ${utcNow} AND redacted IS NULL AND ${hasNoOpenTwin}
+        ORDER BY due LIMIT $1 FOR UPDATE SKIP LOCKED
+      ) ${claimed}`,
+    values: [limit, leaseMs],
   });
   return rows;
 }
 
-/** Twilio would not empty this text for a reason of its own: it is asked again after 20 s, 40 s, … at most six hours. */
-export async function putRedactionOff(db: Db, uuid: string): Promise<void> {
+/** A place in the queue, by age; to the microsecond, as the platform's own SQL may write it. */
+export type Place = { readonly created: string; readonly uuid: string };
+
+/** The same whether due or not, from `after` on, in the order of age. */
+export async function claimNextToRedact(
+  db: Db,
+  { limit, leaseMs, after }: { limit: number; leaseMs: number; after: Place | null },
+): Promise<{ batch: AtTwilio[]; last: Place | null }> {
+  const { rows } = await db.query<AtTwilio & Place>({
+    name: 'claim-next-to-redact',
+    text: `
+      WITH ready AS (
+        SELECT uuid FROM message m
+        WHERE step = 'redact' AND redacted IS NULL AND twilio_sid IS NOT NULL AND status ${terminal} AND ${hasNoOpenTwin}
+          AND ($3::timestamp IS NULL OR (created >= $3 AND (created, uuid) > ($3, $4)))
+        ORDER BY created, uuid LIMIT $1 FOR UPDATE SKIP LOCKED
+      ) ${claimed}, m.created::text AS created`,
+    values: [limit, leaseMs, after?.created ?? null, after?.uuid ?? null],
+  });
+  const inOrder = rows.toSorted((a, b) => byText(a.created, b.created) || byText(a.uuid, b.uuid));
+  return { batch: inOrder, last: inOrder.at(-1) ?? null };
+}
+
+/** Places compare as texts: an ISO date has one length up to its fraction, and a shorter fraction is the smaller one. */
+function byText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/**
+ * Queues what the platform's own SQL has ended (CONTRACT.md: such a row counts from then on), at least so long ago. Says how
+ * many there were.
+ */
+export async function queueEnded(
+  db: Db,
+  { olderThanMs, limit }: { olderThanMs: number; limit: number },
+): Promise<number> {
+  const { rowCount } = await db.query({
+    name: 'queue-ended',
+    text: `
+      WITH ended AS (
+        SELECT uuid FROM message
+        WHERE (step IS NULL OR step = 'poll') AND redacted IS NULL AND twilio_sid IS NOT NULL AND status ${terminal}
+          AND greatest(created, modified) <= ${utcNow} - $1::float8 * interval '1 ms' AND ${isNoHistory}
+        LIMIT $2 FOR UPDATE SKIP LOCKED
+      )
+      UPDATE message m SET step = 'redact', due = ${utcNow}, epoch = epoch + 1 FROM ended WHERE m.uuid = ended.uuid`,
+    values: [olderThanMs, limit],
+  });
+  return rowCount;
+}
+
+/**
+ * Not emptied this time. For a reason of this message's own: again after 20 s, 40 s, … at most six hours. Because Twilio as a whole
+ * did not answer: in 10 to 20 seconds.
+ */
+export async function putRedactionOff(db: Db, uuid: string, isItsOwnFault: boolean): Promise<void> {
   await db.query({
     name: 'put-redaction-off',
     text: `
-      UPDATE message SET redaction_tries = redaction_tries + 1, step = 'redact',
-        due = ${utcNow} + least(interval '6 hours', interval '20 seconds' * 2 ^ least(redaction_tries, 20))
-      WHERE uuid = $1 AND redacted IS NULL`,
-    values: [uuid],
+      UPDATE message SET redaction_tries = redaction_tries + CASE WHEN $2 THEN 1 ELSE 0 END,
+        due = ${utcNow} + CASE WHEN $2 THEN least(interval '6 hours', interval '20 seconds' * 2 ^ least(redaction_tries, 20))
+                          ELSE (10 + random() * 10) * interval '1 second' END
+      WHERE uuid = $1 AND redacted IS NULL AND step = 'redact'`,
+    values: [uuid, isItsOwnFault],
   });
 }
 
-/** How long the text that has waited longest to be emptied has been finished, in seconds; 0 without one. */
+const isOutstanding = `redacted IS NULL AND twilio_sid IS NOT NULL AND status ${terminal}`;
+
+/** How old the oldest message is that has ended and whose text Twilio still holds, in seconds; 0 without one. */
 export async function oldestUnredactedS(db: Db): Promise<number> {
+  // A probe of the index for each step that such a message can have.
+  const oldestOf = (step: string) =>
+    `(SELECT min(created) FROM message WHERE step ${step} AND ${isOutstanding} AND ${isNoHistory})`;
+  const steps = ['IS NULL', ...['redact', 'poll', 'verify', 'look back'].map((step) => `= '${step}'`)];
   const { rows } = await db.query<{ age: number }>({
     name: 'oldest-unredacted',
-    text: `
-      SELECT coalesce(extract(epoch FROM ${utcNow} - min(greatest(created, modified))), 0)::float8 AS age FROM message
-      WHERE redacted IS NULL AND twilio_sid IS NOT NULL AND status ${terminal} AND ${isNoHistory}`,
+    text: `SELECT coalesce(extract(epoch FROM ${utcNow} - least(${steps.map(oldestOf).join(', ')})), 0)::float8 AS age`,
   });
   return rows[0]?.age ?? 0;
 }
@@ -74,4 +148,46 @@ export async function listUnredactedDuplicates(db: Db, limit: number): Promise<A
     values: [limit],
   });
   return rows;
+}
+
+/** What became of the texts of one tenant, of all the messages recorded in a time, deleted ones included. */
+export type RedactionCounts = {
+  /** Twilio had it, and it has ended: `emptiedAtTwilio` + `outstanding` + `leftAlone`. */
+  readonly finished: number;
+  readonly emptiedAtTwilio: number;
+  readonly outstanding: number;
+  /** When the oldest outstanding one was recorded. */
+  readonly oldestOutstanding: Date | null;
+  /** Twilio has it, and it has not ended: only then may it be emptied there. */
+  readonly unfinished: number;
+  /** Ended before the take-over from the Python service, and not touched since. */
+  readonly leftAlone: number;
+  readonly emptiedHere: number;
+  readonly numbersEmptiedHere: number;
+};
+
+export async function countRedactions(
+  db: Db,
+  { tenant, from, to }: { tenant: Tenant; from: string; to: string },
+): Promise<RedactionCounts> {
+  const count = (condition: string) => `(count(*) FILTER (WHERE ${condition}))::int`;
+  const { rows } = await db.query<RedactionCounts>({
+    text: `
+      WITH asked AS (
+        SELECT *, ${isNoHistory} AS is_ours, (twilio_sid IS NOT NULL AND status ${terminal}) IS TRUE AS is_finished FROM message
+        WHERE trustomer_code = $1 AND product_name = $2
+          AND created >= $3::timestamptz AT TIME ZONE 'utc' AND created <= $4::timestamptz AT TIME ZONE 'utc'
+      )
+      SELECT ${count('is_finished')} AS finished,
+             ${count('is_finished AND redacted IS NOT NULL')} AS "emptiedAtTwilio",
+             ${count('is_finished AND redacted IS NULL AND is_ours')} AS outstanding,
+             min(created) FILTER (WHERE is_finished AND redacted IS NULL AND is_ours) AS "oldestOutstanding",
+             ${count('NOT is_finished AND twilio_sid IS NOT NULL')} AS unfinished,
+             ${count('is_finished AND redacted IS NULL AND NOT is_ours')} AS "leftAlone",
+             ${count('content_emptied IS NOT NULL')} AS "emptiedHere",
+             ${count('number_emptied IS NOT NULL')} AS "numbersEmptiedHere"
+      FROM asked`,
+    values: [tenant.trustomerCode, tenant.productName, from, to],
+  });
+  return only(rows);
 }

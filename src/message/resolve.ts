@@ -4,7 +4,7 @@ import type { TwilioClient } from '../twilio/client.ts';
 import type { TwilioMessage } from '../twilio/outcome.ts';
 import { type Conclusion, recordChecked, recordLook, type ToResolve } from './due-messages.ts';
 import { evidenceOf } from './evidence.ts';
-import { type AtTwilio, hasOpenTwin, sidsOfOthers } from './messages.ts';
+import { hasOpenTwin, sidsOfOthers } from './messages.ts';
 import { recordEvidence, SidTaken } from './outcomes.ts';
 import { beginOfLog, hidesNumbers, type LogReading, readLog, sidsIn } from './twilio-log.ts';
 
@@ -21,8 +21,6 @@ export type ResolveDeps = {
   readonly isQuiet: boolean;
   readonly onLook: (look: Look) => void;
   readonly onDuplicate: (uuid: string, twilioSid: string) => void;
-  /** Twilio has it and it has ended: its text can be emptied there. */
-  readonly onFinished: (message: AtTwilio) => void;
   readonly random: () => number;
 };
 
@@ -134,15 +132,8 @@ async function recordFound(deps: ResolveDeps, claim: ToResolve, copies: readonly
   for (const copy of copies) {
     try {
       const evidence = evidenceOf(copy, 'list', deps.isQuiet);
-      const { message, isDuplicate, isFinished } = await recordEvidence(
-        deps.db,
-        claim.uuid,
-        evidence,
-        attemptOf(claim, copy),
-      );
+      const { isDuplicate } = await recordEvidence(deps.db, claim.uuid, evidence, attemptOf(claim, copy));
       if (isDuplicate) deps.onDuplicate(claim.uuid, copy.sid);
-      if (isFinished && message.twilio_sid !== null)
-        deps.onFinished({ uuid: claim.uuid, twilioSid: message.twilio_sid });
     } catch (error) {
       // Since we asked, somebody has recorded this SID as another message's: the next look knows.
       if (!(error instanceof SidTaken)) throw error;

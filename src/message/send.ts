@@ -11,7 +11,6 @@ import { evidenceOf, evidenceOfCallback } from './evidence.ts';
 import type { Message } from './message.ts';
 import { getMessage } from './messages.ts';
 import {
-  type Answer,
   type AttemptId,
   type EvidenceRecorded,
   recordEvidence,
@@ -19,6 +18,7 @@ import {
   recordRefused,
   recordRetry,
   recordUnknown,
+  type Said,
   SidTaken,
 } from './outcomes.ts';
 
@@ -38,7 +38,7 @@ export type SendDeps = {
   readonly twilio: TwilioClient;
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
   readonly isQuiet: boolean;
-  readonly recordAnswer: (answer: Answer) => Promise<EvidenceRecorded>;
+  readonly recordAnswer: (said: Said) => Promise<EvidenceRecorded>;
   readonly settleMs: number;
   readonly statusCallbackOf: (uuid: string, attempt: number) => string;
   readonly onOutcome: (outcome: CreateOutcome) => void;
@@ -165,7 +165,7 @@ async function recordAccepted(
   outcome: Extract<CreateOutcome, { kind: 'accepted' }>,
 ): Promise<Message> {
   const evidence = evidenceOf(outcome.message, 'answer', deps.isQuiet);
-  const { message, isDuplicate, hasKept } = await deps.recordAnswer({ attempt: { uuid, n }, evidence });
+  const { message, isDuplicate, hasKept } = await deps.recordAnswer({ uuid, attempt: n, evidence });
   if (isDuplicate) deps.onDuplicate(uuid, evidence.twilioSid);
   if (!hasKept) return message;
   // Callbacks that outran this answer and did not carry our id.

@@ -24,8 +24,18 @@ export type RedactOutcome =
 type ListOutcome =
   /** All messages that were asked for, newest first; complete. */
   { readonly kind: 'listed'; readonly messages: readonly TwilioMessage[] } | Failure;
-/** `isGeneral`: not this message's fault, so the next one would most likely fail alike. */
-type Failure = { readonly kind: 'failed'; readonly isGeneral: boolean; readonly reason: string };
+/** One page of the account's whole list, newest first; `next` names the page after it. */
+export type PageOutcome =
+  | { readonly kind: 'page'; readonly messages: readonly TwilioMessage[]; readonly next: string | null }
+  | Failure;
+type Failure = {
+  readonly kind: 'failed';
+  /** Not this message's fault, so the next one would most likely fail alike. */
+  readonly isGeneral: boolean;
+  readonly reason: string;
+  /** Twilio had too many requests (429) and did not look at this one: how long it asks to wait, 0 when it does not say. */
+  readonly tooManyRetryAfterS?: number;
+};
 
 /** The Twilio calls this service makes, and nothing else. None of them repeats a request. */
 export type TwilioClient = {
@@ -34,6 +44,8 @@ export type TwilioClient = {
   fetch(sid: string): Promise<FetchOutcome>;
   /** https://www.twilio.com/docs/messaging/api/message-resource#read-multiple-message-resources */
   list(wanted: Wanted): Promise<ListOutcome>;
+  /** The newest 1,000 messages of the account, or the page that an earlier one called `next`. */
+  page(next: string | null): Promise<PageOutcome>;
   /** https://www.twilio.com/docs/messaging/tutorials/how-to-retrieve-and-modify-message-history#redact-a-message */
   redact(sid: string): Promise<RedactOutcome>;
   close(): Promise<void>;
@@ -63,8 +75,12 @@ type Wanted = { readonly to?: string; readonly pageSize: number } & (
 /** More pages than this, or more time than two calls may take before the last one, and no conclusion is drawn from the list. */
 const MAX_PAGES = 50;
 const LIST_WITHIN_CALLS = 2;
-/** 1,000 texts of 1,600 characters, each written as \uXXXX, would be 10 MB; our pages are smaller. */
+/** Pages of 100 messages, when one number's are looked for. */
 const MAX_LIST_BYTES = 2 * 1024 * 1024;
+/** The most that Twilio gives, https://www.twilio.com/docs/usage/twilios-response#pagination */
+const FULL_PAGE = 1_000;
+/** 1,000 texts of 1,600 characters, each written as \uXXXX, and what stands around them. */
+const MAX_PAGE_BYTES = 16 * 1024 * 1024;
 
 export function openTwilioClient(
   config: Pick<TwilioConfig, 'accountSid' | 'authTokens' | 'apiKey' | 'baseUrl' | 'timeoutMs' | 'maxConcurrency'>,
@@ -74,18 +90,19 @@ export function openTwilioClient(
   const messages = `/2010-04-01/Accounts/${encodeURIComponent(config.accountSid)}/Messages`;
   const request = (method: 'GET' | 'POST', path: string, form?: Record<string, string>, timeoutMs = config.timeoutMs) =>
     transport.exchange(toRequest(config, method, path, form, timeoutMs));
+  const getList = (path: string, maxAnswerBytes: number) =>
+    transport.exchange({ ...toRequest(config, 'GET', path, undefined, config.timeoutMs), maxAnswerBytes });
 
   return {
     create: async (text) =>
       outcomeOfCreate(await request('POST', `${messages}.json`, createForm(text), text.timeoutMs)),
     fetch: async (sid) => outcomeOfFetch(await request('GET', `${messages}/${encodeURIComponent(sid)}.json`)),
     list: (wanted) =>
-      listFrom(wanted, `${messages}.json`, config.timeoutMs, (path) =>
-        transport.exchange({
-          ...toRequest(config, 'GET', path, undefined, config.timeoutMs),
-          maxAnswerBytes: MAX_LIST_BYTES,
-        }),
+      listFrom(wanted, `${messages}.json`, config.timeoutMs, async (path) =>
+        outcomeOfPage(await getList(path, MAX_LIST_BYTES)),
       ),
+    page: async (next) =>
+      outcomeOfPage(await getList(next ?? `${messages}.json?PageSize=${FULL_PAGE}`, MAX_PAGE_BYTES)),
     redact: async (sid) =>
       outcomeOfRedact(await request('POST', `${messages}/${encodeURIComponent(sid)}.json`, { Body: '' })),
     close: () => transport.close(),
@@ -110,30 +127,36 @@ function validityPeriod(validForS: number | null): string | null {
   return String(Math.max(1, Math.floor(validForS)));
 }
 
-/** Follows `next_page_uri` as given, but always at our own base URL: what it says of a host is not obeyed. */
 async function listFrom(
   { to, pageSize, since }: Wanted,
   address: string,
   timeoutMs: number,
-  get: (path: string) => Promise<Exchange>,
+  get: (path: string) => Promise<PageOutcome>,
 ): Promise<ListOutcome> {
   const query = new URLSearchParams({ ...(to !== undefined && { To: to }), PageSize: String(pageSize) });
   const found: TwilioMessage[] = [];
   const giveUpAt = performance.now() + LIST_WITHIN_CALLS * timeoutMs;
   let path = `${address}?${query}`;
   for (let pages = 0; pages < MAX_PAGES && performance.now() < giveUpAt; pages += 1) {
-    const exchange: Exchange = await get(path);
-    if (exchange.kind !== 'answered') return { kind: 'failed', isGeneral: true, reason: exchange.reason };
-    const page = exchange.httpStatus === 200 ? readTwilioPage(exchange.body) : null;
-    if (page === null) return failure(exchange);
+    const page = await get(path);
+    if (page.kind === 'failed') return page;
     found.push(...page.messages);
     const oldest = page.messages.at(-1)?.dateCreated;
     const isFarEnough = since === undefined || (oldest != null && new Date(oldest) < since);
     if (page.next === null || isFarEnough) return { kind: 'listed', messages: found };
-    const { pathname, search } = new URL(page.next, 'http://twilio');
-    path = pathname + search;
+    path = page.next;
   }
   return { kind: 'failed', isGeneral: false, reason: 'the list has too many pages' };
+}
+
+/** `next_page_uri` is followed as given, but always at our own base URL: what it says of a host is not obeyed. */
+function outcomeOfPage(exchange: Exchange): PageOutcome {
+  if (exchange.kind !== 'answered') return { kind: 'failed', isGeneral: true, reason: exchange.reason };
+  const page = exchange.httpStatus === 200 ? readTwilioPage(exchange.body) : null;
+  if (page === null) return failure(exchange);
+  if (page.next === null) return { kind: 'page', messages: page.messages, next: null };
+  const { pathname, search } = new URL(page.next, 'http://twilio');
+  return { kind: 'page', messages: page.messages, next: pathname + search };
 }
 
 function toRequest(
@@ -192,5 +215,6 @@ function failure(answer: Answered): Failure {
     kind: 'failed',
     isGeneral,
     reason: `HTTP status ${answer.httpStatus}${code === null ? '' : `, code ${code}`}`,
+    ...(answer.httpStatus === 429 && { tooManyRetryAfterS: answer.retryAfterS ?? 0 }),
   };
 }

@@ -1,13 +1,17 @@
 import type { CreateOutcome } from './outcome.ts';
 
+/** What an exchange tells of Twilio as a whole: would the next one fare alike, and when may it be asked again? */
+type Sign = { readonly isTrouble: boolean; readonly retryAfterS?: number | null };
+
 /**
- * How fast work that nobody waits for may be sent. As long as Twilio takes messages: as fast as there are places. When it
+ * How fast work that nobody waits for may go on. As long as Twilio answers: as fast as there are places. When it
  * refuses the account, has too many requests or cannot be reached, one message at a time probes it, after pauses that double.
  */
 export type Pace = {
   /** How many may be sent now, of so many places. */
   limit(places: number): number;
-  note(outcome: CreateOutcome): void;
+  /** Null says nothing. */
+  note(sign: Sign | null): void;
 };
 
 const FIRST_PAUSE_MS = 500;
@@ -23,16 +27,16 @@ export function makePace(nowMs: () => number, random: () => number): Pace {
       if (nowMs() < pausedUntil) return 0;
       return troubles === 0 ? places : Math.min(1, places);
     },
-    note: (outcome) => {
-      if (outcome.kind === 'not processed' && outcome.isOurs === true) return;
-      if (!isTrouble(outcome)) {
+    note: (sign) => {
+      if (sign === null) return;
+      if (!sign.isTrouble) {
         troubles = 0;
         pausedUntil = 0;
         return;
       }
       // What was under way when the trouble began is one trouble, not fifty.
       if (nowMs() < pausedUntil) return;
-      const askedMs = outcome.kind === 'refused' ? (outcome.retryAfterS ?? 0) * 1000 : 0;
+      const askedMs = (sign.retryAfterS ?? 0) * 1000;
       const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** troubles) * (0.5 + random() / 2);
       pausedUntil = nowMs() + Math.max(Math.min(askedMs, LONGEST_PAUSE_MS), pauseMs);
       troubles += 1;
@@ -40,8 +44,10 @@ export function makePace(nowMs: () => number, random: () => number): Pace {
   };
 }
 
-/** Not this message's own fault: the next one would fare alike. */
-function isTrouble(outcome: CreateOutcome): boolean {
-  if (outcome.kind === 'not processed') return true;
-  return outcome.kind === 'refused' && (outcome.errorClass === 'account' || outcome.httpStatus === 429);
+/** Null: it was not even tried, which says nothing. */
+export function signOf(outcome: CreateOutcome): Sign | null {
+  if (outcome.kind === 'not processed') return outcome.isOurs === true ? null : { isTrouble: true };
+  if (outcome.kind !== 'refused') return { isTrouble: false };
+  const isTrouble = outcome.errorClass === 'account' || outcome.httpStatus === 429;
+  return { isTrouble, retryAfterS: outcome.retryAfterS };
 }

@@ -48,30 +48,3 @@ export function makeSlots(count: number): Slots {
     },
   };
 }
-
-/** Background work keeps to so many calls at once, so that sending never waits for it (TWILIO.md 7). */
-const BACKGROUND_CONCURRENCY = 10;
-/** So many failures in a row that are not the item's own fault mean that Twilio as a whole does not answer. */
-const GIVE_UP_AFTER = 20;
-
-/**
- * Runs `work` for each item, as many at once as background work may. One failure harms no other; after many general
- * failures in a row, or when the service is stopping, the rest is left alone and the answer is `gave up`.
- */
-export async function forEachAtTwilio<Item>(
-  items: readonly Item[],
-  stopping: AbortSignal,
-  work: (item: Item) => Promise<'general failure' | 'done'>,
-): Promise<'all done' | 'gave up'> {
-  const queue = items.values();
-  let failuresInARow = 0;
-  const isOver = () => stopping.aborted || failuresInARow >= GIVE_UP_AFTER;
-  const worker = async () => {
-    for (const item of queue) {
-      if (isOver()) return;
-      failuresInARow = (await work(item)) === 'general failure' ? failuresInARow + 1 : 0;
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(BACKGROUND_CONCURRENCY, items.length) }, worker));
-  return isOver() ? 'gave up' : 'all done';
-}

@@ -104,7 +104,7 @@ export async function listOpen(stage: Pick<Stage, 'query'>): Promise<OpenRow[]> 
   return stage.query<OpenRow>(`
     SELECT uuid, twilio_sid AS sid, concat_ws(', ', status, CASE WHEN unresolved THEN 'unresolved' END, 'step ' || step,
       'due in ' || round(extract(epoch FROM due - now() AT TIME ZONE 'utc'), 1) || ' s', 'epoch ' || epoch) AS state
-    FROM message WHERE unresolved OR step IS NOT NULL`);
+    FROM message WHERE unresolved OR step <> 'poll'`);
 }
 
 export async function collectEvidence(

@@ -231,7 +231,7 @@ try {
   await pool.destroy();
   const seconds = (performance.now() - began) / 1000;
   const rows = await stage.query<{ n: number }>(
-    "SELECT count(*)::int AS n FROM message WHERE status <> 'error' AND step IS NULL",
+    "SELECT count(*)::int AS n FROM message WHERE status <> 'error' AND (step IS NULL OR step IN ('poll', 'redact'))",
   );
   const { messages } = await stage.simulator.ask<{ messages: { accepted: number } }>('state');
   const running = await undiciRequest(`${replica.baseUrl}/running`);

@@ -191,8 +191,10 @@ describe('Endpoints of the mission: also there today', () => {
       ([url, methods]) => `${url} ${Object.keys(methods as object).sort()}`,
     );
     expect(described.sort()).toEqual([
+      '/dhos/v1/redaction_report get',
       '/dhos/v1/sms get,post',
       '/dhos/v1/sms/bulk_update get,post',
+      '/dhos/v1/sms/bulk_update/progress get',
       '/dhos/v1/sms/callback post',
       '/dhos/v1/sms/{message_id} delete,get',
       '/dhos/v1/sms/{message_id}/events get',

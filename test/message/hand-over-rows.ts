@@ -67,7 +67,8 @@ export function flawsOf(row: Row, all: readonly Row[]): string[] {
     const isProved = row.tries.every(({ outcome }) => outcome !== null && PROVED.has(outcome));
     demand(isProved, 'one that waits to be sent is provably not at Twilio');
   }
-  if (place === 'handed over') demand([null, 'verify', 'look back'].includes(row.step), 'a SID is the end of sending');
+  if (place === 'handed over')
+    demand([null, 'verify', 'look back', 'poll', 'redact'].includes(row.step), 'a SID is the end of sending');
   if (['refused', 'expired', 'cancelled', 'unconfirmed'].includes(place)) {
     demand(row.step === null, 'an end is an end');
   }

@@ -63,7 +63,6 @@ const deps = (): ResolveDeps => ({
   isQuiet: false,
   onLook: () => {},
   onDuplicate: (_uuid, sid) => duplicates.push(sid),
-  onFinished: () => {},
   random: () => 0.5,
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { CreateOutcome } from '../../src/twilio/outcome.ts';
-import { makePace } from '../../src/twilio/pace.ts';
+import { makePace, signOf } from '../../src/twilio/pace.ts';
 
 const accepted: CreateOutcome = {
   kind: 'accepted',
@@ -62,24 +62,24 @@ function pauseOf(pace: ReturnType<typeof paceAt>): number {
 describe('the pace of work that nobody waits for', () => {
   test('a call that we did not even try says nothing about Twilio', () => {
     const pace = paceAt();
-    pace.note({ kind: 'not processed', reason: 'no time was left for the call', isOurs: true });
+    pace.note(signOf({ kind: 'not processed', reason: 'no time was left for the call', isOurs: true }));
     expect(pace.limit(50)).toBe(50);
-    pace.note(unreachable);
-    pace.note({ kind: 'not processed', reason: 'no time was left for the call', isOurs: true });
+    pace.note(signOf(unreachable));
+    pace.note(signOf({ kind: 'not processed', reason: 'no time was left for the call', isOurs: true }));
     expect(pace.limit(50)).toBe(0);
   });
 
   test('is as fast as there are places, as long as Twilio takes messages', () => {
     const pace = paceAt();
     for (const outcome of [accepted, unknown, refused('for good'), refused('configuration'), refused('later')]) {
-      pace.note(outcome);
+      pace.note(signOf(outcome));
       expect([pace.limit(50), pace.limit(1), pace.limit(0)]).toEqual([50, 1, 0]);
     }
   });
 
   test.each(Object.entries(troubles))('%s: a pause, then one message at a time', (_name, trouble) => {
     const pace = paceAt();
-    pace.note(trouble);
+    pace.note(signOf(trouble));
     expect(pace.limit(50)).toBe(0);
     expect(pauseOf(pace)).toBe(500);
     expect([pace.limit(50), pace.limit(0)]).toEqual([1, 0]);
@@ -88,7 +88,7 @@ describe('the pace of work that nobody waits for', () => {
   test('pauses double up to half a minute', () => {
     const pace = paceAt();
     const pauses = Array.from({ length: 9 }, () => {
-      pace.note(unreachable);
+      pace.note(signOf(unreachable));
       return pauseOf(pace);
     });
     expect(pauses).toEqual([500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
@@ -97,7 +97,7 @@ describe('the pace of work that nobody waits for', () => {
   test('pauses of many replicas do not meet: a draw makes each up to half as long', () => {
     const pauses = [0, 0.5, 1].map((draw) => {
       const pace = paceAt(draw);
-      pace.note(unreachable);
+      pace.note(signOf(unreachable));
       return pauseOf(pace);
     });
     expect(pauses).toEqual([250, 375, 500]);
@@ -105,14 +105,14 @@ describe('the pace of work that nobody waits for', () => {
 
   test('what was under way when the trouble began is one trouble, not fifty', () => {
     const pace = paceAt();
-    for (let n = 0; n < 50; n += 1) pace.note(unreachable);
+    for (let n = 0; n < 50; n += 1) pace.note(signOf(unreachable));
     expect(pauseOf(pace)).toBe(500);
   });
 
   test('Retry-After is obeyed, up to half a minute, and never makes the pause shorter', () => {
     const pauses = [0, 0.1, 7, 30, 31, 100_000].map((retryAfterS) => {
       const pace = paceAt();
-      pace.note(tooMany(retryAfterS));
+      pace.note(signOf(tooMany(retryAfterS)));
       return pauseOf(pace);
     });
     expect(pauses).toEqual([500, 500, 7_000, 30_000, 30_000, 30_000]);
@@ -121,21 +121,21 @@ describe('the pace of work that nobody waits for', () => {
   test('the first message that Twilio takes ends the trouble at once, and the next one starts small', () => {
     const pace = paceAt();
     for (let n = 0; n < 4; n += 1) {
-      pace.note(unreachable);
+      pace.note(signOf(unreachable));
       pauseOf(pace);
     }
-    pace.note(unreachable);
+    pace.note(signOf(unreachable));
     expect(pace.limit(50)).toBe(0);
-    pace.note(accepted);
+    pace.note(signOf(accepted));
     expect(pace.limit(50)).toBe(50);
-    pace.note(unreachable);
+    pace.note(signOf(unreachable));
     expect(pauseOf(pace)).toBe(500);
   });
 
   test('it never stops for good: after a year of trouble a probe may be sent', () => {
     const pace = paceAt();
     for (let n = 0; n < 2_000; n += 1) {
-      pace.note(unreachable);
+      pace.note(signOf(unreachable));
       pace.pass(30_000);
     }
     expect(pace.limit(50)).toBe(1);

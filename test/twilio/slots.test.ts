@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { forEachAtTwilio, makeSlots } from '../../src/twilio/slots.ts';
+import { forEachAtTwilio } from '../../src/twilio/for-each.ts';
+import { makeSlots } from '../../src/twilio/slots.ts';
 
 const never = new AbortController().signal;
 

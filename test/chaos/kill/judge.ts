@@ -35,7 +35,7 @@ export function untilOver(scene: Scene, order: Order): Promise<Row> {
 }
 
 export function isOver({ step, unresolved }: Row): boolean {
-  return step === null && unresolved === false;
+  return (step === null || step === 'poll' || step === 'redact') && unresolved === false;
 }
 
 /** Exactly one row, exactly one message at Twilio, each knows the other, and no attempt without evidence that allowed it. */
