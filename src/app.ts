@@ -10,7 +10,6 @@ import { listen } from './http/listen.ts';
 import { buildServer } from './http/server.ts';
 import { startBackground } from './jobs/background.ts';
 import { bulkUpdate } from './jobs/bulk-update.ts';
-import { takeUp } from './jobs/take-up.ts';
 import { startTimetable } from './jobs/timetable.ts';
 import type { Log } from './log.ts';
 import { acceptMessage } from './message/accept.ts';
@@ -115,7 +114,6 @@ export async function startService(
     const timetable = startTimetable(
       [
         { name: 'join kept callbacks', everyMs: SWEEP_EVERY_MS, run: join },
-        { name: 'take up what other SQL has written', everyMs: SWEEP_EVERY_MS, run: () => takeUp(db) },
         { name: 'redact second copies', everyMs: SWEEP_EVERY_MS, run: () => redactor.redactDuplicates() },
         { name: 'forget old idempotency keys', everyMs: HOUR_MS, run: () => purgeKeys(db) },
       ],

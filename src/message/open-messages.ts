@@ -1,41 +1,20 @@
 import { type Db, utcNow } from '../db/db.ts';
 import { terminal } from './forward-only.ts';
 import type { AtTwilio } from './messages.ts';
-import { firstPoll, pauseAfterPoll, pollsAtAge, SILENT_AT_POLL } from './poll-schedule.ts';
-import { isNoHistory } from './redactions.ts';
+import { pauseAfterPoll, SILENT_AT_POLL } from './poll-schedule.ts';
 
-/** Messages that Twilio has and whose end we do not know: followed by callbacks, and polled when those stay away. */
+/**
+ * Messages that Twilio has and whose end we do not know: followed by callbacks, and polled when those stay away. Rows that the platform's own SQL
+ * has written are among them: a trigger gives them their step.
+ */
 export type OpenMessage = AtTwilio & { readonly created: Date };
 
 /** Where a list of them goes on; to the microsecond, as the platform's own SQL may write it. */
 export type OpenPlace = { readonly createdText: string; readonly uuid: string };
 
-/** The bulk update of the Python service looks back this far, and so does who begins to follow. */
+/** The bulk update of the Python service looks back this far. */
 const WINDOW = "interval '7 days'";
 const isOpen = `(status IS NULL OR status NOT ${terminal})`;
-
-/**
- * Begins to follow rows that the platform's own SQL has written, at the place of the schedule where their age puts them; spread
- * over a minute, as a take-over brings thousands. Says how many.
- */
-export async function follow(db: Db, limit: number): Promise<number> {
-  const age = `(${utcNow} - created)`;
-  const { rowCount } = await db.query({
-    name: 'follow',
-    text: `
-      WITH unfollowed AS (
-        SELECT uuid FROM message
-        WHERE step IS NULL AND polls = 0 AND twilio_sid IS NOT NULL AND ${isOpen}
-          AND created >= ${utcNow} - ${WINDOW} AND ${isNoHistory}
-        LIMIT $1 FOR UPDATE SKIP LOCKED
-      )
-      UPDATE message m SET step = 'poll', polls = ${pollsAtAge(age)},
-        due = greatest(created + ${firstPoll}, ${utcNow} + random() * interval '1 minute'), epoch = epoch + 1
-      FROM unfollowed WHERE m.uuid = unfollowed.uuid`,
-    values: [limit],
-  });
-  return rowCount;
-}
 
 /** Those of the last 7 days, the newest first, older than `before`. */
 export async function listOpen(db: Db, before: OpenPlace | null, limit: number): Promise<(OpenMessage & OpenPlace)[]> {
@@ -44,7 +23,7 @@ export async function listOpen(db: Db, before: OpenPlace | null, limit: number):
     text: `
       SELECT uuid, twilio_sid AS "twilioSid", created, created::text AS "createdText" FROM message
       WHERE step IN ('poll', 'verify', 'look back') AND twilio_sid IS NOT NULL AND ${isOpen}
-        AND created >= ${utcNow} - ${WINDOW} AND ${isNoHistory}
+        AND created >= ${utcNow} - ${WINDOW}
         AND ($1::timestamp IS NULL OR (created, uuid) < ($1, $2))
       ORDER BY created DESC, uuid DESC LIMIT $3`,
     values: [before?.createdText ?? null, before?.uuid ?? null, limit],

@@ -17,8 +17,3 @@ export function pauseAfterPoll(n: string): string {
     .map((age, at) => `WHEN ${at + 1} THEN interval '${age - (agesInMinutes[at] ?? 0)} minutes'`);
   return `(CASE ${n} ${pauses.join(' ')} END)`;
 }
-
-/** How many polls a message of this age (an SQL interval) would have had. */
-export function pollsAtAge(age: string): string {
-  return `(${agesInMinutes.map((minutes) => `(${age} >= interval '${minutes} minutes')::int`).join(' + ')})`;
-}

@@ -6,7 +6,6 @@ import type { TwilioMessage } from '../twilio/outcome.ts';
 import { evidenceOf } from './evidence.ts';
 import {
   countSince,
-  follow,
   listOpen,
   type OpenMessage,
   type OpenPlace,
@@ -34,7 +33,6 @@ export type Reconciled = { total: number; asked: number; changed: number; gone: 
 
 /** Messages are taken in hand so many at a time, the newest first; the list of Twilio is read for all of them at once. */
 const SLICE = 50_000;
-const FOLLOW_AT_ONCE = 5_000;
 const PAGE = 1_000;
 /** A page of the list is worth so many fetches (TWILIO.md 16). */
 const FETCHES_A_PAGE = 5;
@@ -49,7 +47,6 @@ const SKEW_MS = 6_000;
  */
 export async function reconcile(deps: ReconcileDeps, onProgress: (so: Reconciled) => void): Promise<Reconciled> {
   const counts: Reconciled = { total: 0, asked: 0, changed: 0, gone: 0, failed: 0 };
-  while ((await follow(deps.db, FOLLOW_AT_ONCE)) === FOLLOW_AT_ONCE);
   for (let last: OpenPlace | null = null; ; ) {
     const open: (OpenMessage & OpenPlace)[] = await listOpen(deps.db, last, SLICE);
     counts.total += open.length;

@@ -11,7 +11,6 @@ import {
   listUnredactedDuplicates,
   type Place,
   putRedactionOff,
-  queueEnded,
   recordRedaction,
 } from './redactions.ts';
 
@@ -57,7 +56,7 @@ const TURN_MS = 10_000;
 export function makeRedactor(deps: RedactDeps): Redactor {
   const { db, twilio, pace, stopping } = deps;
   const slots = makeSlots(deps.maxConcurrency);
-  const underWay = new Set<Promise<unknown>>();
+  const underWay = new Map<string, Promise<RedactOutcome | null>>();
   const runs = new Set<Promise<unknown>>();
   const leaseMs = TURN_MS + deps.callWithinMs + 5_000;
 
@@ -78,10 +77,19 @@ export function makeRedactor(deps: RedactDeps): Redactor {
     }
   }
 
-  async function redact(message: AtTwilio): Promise<RedactOutcome | null> {
-    const outcome = await track(underWay, emptyAtTwilio(message)).catch((error: unknown) => {
+  /** Whoever asks for the same text meanwhile (a callback, the claim loop, a bulk update) gets the same answer. */
+  function redact(message: AtTwilio): Promise<RedactOutcome | null> {
+    const already = underWay.get(message.twilioSid);
+    if (already !== undefined) return already;
+    const redacting = redactOnce(message).finally(() => underWay.delete(message.twilioSid));
+    underWay.set(message.twilioSid, redacting);
+    return redacting;
+  }
+
+  async function redactOnce(message: AtTwilio): Promise<RedactOutcome | null> {
+    const outcome = await emptyAtTwilio(message).catch((error: unknown): RedactOutcome => {
       deps.log.warn({ err: error, messageId: message.uuid }, 'a redaction was not recorded');
-      return { kind: 'failed' as const, isGeneral: true, reason: 'not recorded' };
+      return { kind: 'failed', isGeneral: true, reason: 'not recorded' };
     });
     deps.countRedaction(resultOf(outcome));
     return outcome;
@@ -94,7 +102,6 @@ export function makeRedactor(deps: RedactDeps): Redactor {
       if (outcome?.kind === 'redacted') redacted += 1;
       return workedOf(outcome);
     };
-    while ((await queueEnded(db, { olderThanMs: 0, limit: BATCH })) === BATCH);
     await redactDuplicates();
     for (let after: Place | null = null; ; ) {
       const { batch, last } = await claimNextToRedact(db, { limit: BATCH, leaseMs, after });
@@ -117,7 +124,7 @@ export function makeRedactor(deps: RedactDeps): Redactor {
     redactDuplicates: () => track(runs, redactDuplicates()),
     inFlight: () => underWay.size,
     drain: async () => {
-      while (underWay.size + runs.size > 0) await Promise.allSettled([...underWay, ...runs]);
+      while (underWay.size + runs.size > 0) await Promise.allSettled([...underWay.values(), ...runs]);
     },
   };
 }

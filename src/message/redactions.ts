@@ -5,7 +5,8 @@ import { type AtTwilio, only } from './messages.ts';
 
 /**
  * The queue of texts that have ended and that Twilio still holds: rows with step 'redact', each due when it is to be tried. It is
- * filled by the statement that records the end (forward-only.ts); what the platform's own SQL has ended joins it here.
+ * filled by the statement that records the end (forward-only.ts), and for what the platform's own SQL ends by a trigger, a minute
+ * later (CONTRACT.md: its tests read such a row unredacted first).
  */
 
 /** Twilio's copy is empty, as its answer showed; also a second copy's. */
@@ -30,7 +31,7 @@ export async function recordRedaction(db: Db, { uuid, twilioSid }: AtTwilio): Pr
 }
 
 /** Rows from before the take-over are left alone (CONTRACT.md, The database). */
-export const isNoHistory = 'created >= (SELECT history_before FROM installation)';
+const isNoHistory = 'created >= (SELECT history_before FROM installation)';
 
 /** Twilio may or may not have the same text once more, and its log must be able to show it (TWILIO.md 17). */
 const hasNoOpenTwin = `NOT EXISTS (
@@ -49,7 +50,7 @@ export async function claimToRedact(
     name: 'claim-to-redact',
     text: `
       WITH ready AS (
-        SELECT uuid FROM message m WHERE step = 'redact' AND due <= ${utcNow} AND redacted IS NULL AND ${hasNoOpenTwin}
+        SELECT uuid FROM message m WHERE step = 'redact' AND due <= ${utcNow} AND ${hasNoOpenTwin}
         ORDER BY due LIMIT $1 FOR UPDATE SKIP LOCKED
       ) ${claimed}`,
     values: [limit, leaseMs],
@@ -70,7 +71,7 @@ export async function claimNextToRedact(
     text: `
       WITH ready AS (
         SELECT uuid FROM message m
-        WHERE step = 'redact' AND redacted IS NULL AND twilio_sid IS NOT NULL AND status ${terminal} AND ${hasNoOpenTwin}
+        WHERE step = 'redact' AND ${hasNoOpenTwin}
           AND ($3::timestamp IS NULL OR (created >= $3 AND (created, uuid) > ($3, $4)))
         ORDER BY created, uuid LIMIT $1 FOR UPDATE SKIP LOCKED
       ) ${claimed}, m.created::text AS created`,
@@ -83,29 +84,6 @@ export async function claimNextToRedact(
 /** Places compare as texts: an ISO date has one length up to its fraction, and a shorter fraction is the smaller one. */
 function byText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
-}
-
-/**
- * Queues what the platform's own SQL has ended (CONTRACT.md: such a row counts from then on), at least so long ago. Says how
- * many there were.
- */
-export async function queueEnded(
-  db: Db,
-  { olderThanMs, limit }: { olderThanMs: number; limit: number },
-): Promise<number> {
-  const { rowCount } = await db.query({
-    name: 'queue-ended',
-    text: `
-      WITH ended AS (
-        SELECT uuid FROM message
-        WHERE (step IS NULL OR step = 'poll') AND redacted IS NULL AND twilio_sid IS NOT NULL AND status ${terminal}
-          AND greatest(created, modified) <= ${utcNow} - $1::float8 * interval '1 ms' AND ${isNoHistory}
-        LIMIT $2 FOR UPDATE SKIP LOCKED
-      )
-      UPDATE message m SET step = 'redact', due = ${utcNow}, epoch = epoch + 1 FROM ended WHERE m.uuid = ended.uuid`,
-    values: [olderThanMs, limit],
-  });
-  return rowCount;
 }
 
 /**
@@ -124,17 +102,12 @@ export async function putRedactionOff(db: Db, uuid: string, isItsOwnFault: boole
   });
 }
 
-const isOutstanding = `redacted IS NULL AND twilio_sid IS NOT NULL AND status ${terminal}`;
-
 /** How old the oldest message is that has ended and whose text Twilio still holds, in seconds; 0 without one. */
 export async function oldestUnredactedS(db: Db): Promise<number> {
-  // A probe of the index for each step that such a message can have.
-  const oldestOf = (step: string) =>
-    `(SELECT min(created) FROM message WHERE step ${step} AND ${isOutstanding} AND ${isNoHistory})`;
-  const steps = ['IS NULL', ...['redact', 'poll', 'verify', 'look back'].map((step) => `= '${step}'`)];
   const { rows } = await db.query<{ age: number }>({
     name: 'oldest-unredacted',
-    text: `SELECT coalesce(extract(epoch FROM ${utcNow} - least(${steps.map(oldestOf).join(', ')})), 0)::float8 AS age`,
+    text: `
+      SELECT coalesce(extract(epoch FROM ${utcNow} - min(created)), 0)::float8 AS age FROM message WHERE step = 'redact'`,
   });
   return rows[0]?.age ?? 0;
 }

@@ -73,6 +73,8 @@ describe('A callback that is not Twilio’s is refused with 403, and nothing is 
     expect(await metric(service, 'sms_callbacks_total{result="refused"}')).toBe(refusedBefore + forged.length);
     // The check can fail: unchanged, it counts.
     expect(await send(genuine)).toBe(204);
+    const isRedacted = async () => (await service.query('SELECT FROM message WHERE redacted IS NULL')).length === 0;
+    await eventually(isRedacted);
   });
 
   test.each([

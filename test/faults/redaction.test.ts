@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { insertOriginalRow } from '../support/rows.ts';
 import { eventually, type TestService } from '../support/service.ts';
-import { type FakeTwilio, type Reply, resource, sidIn, startFakeTwilio, twilioAt } from '../support/twilio.ts';
+import { type FakeTwilio, newSid, type Reply, resource, sidIn, startFakeTwilio, twilioAt } from '../support/twilio.ts';
 import { metric, startAlone } from './support.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -37,8 +37,13 @@ afterAll(async () => {
 });
 
 /** Ended a month ago, long before the seven days that a bulk update looks back. */
-const insertOld = () =>
-  insertOriginalRow(service, { status: 'delivered', created: ago(30 * DAY_MS), modified: ago(30 * DAY_MS) });
+const insertOld = (twilio_sid = newSid()) =>
+  insertOriginalRow(service, {
+    status: 'delivered',
+    created: ago(30 * DAY_MS),
+    modified: ago(30 * DAY_MS),
+    twilio_sid,
+  });
 const triesOf = (sid: string) => twilio.asked.filter(({ path }) => sidIn(path) === sid).length;
 const bulkUpdate = async () => expect((await service.call('/dhos/v1/sms/bulk_update')).status).toBe(204);
 const unredacted = async () =>
@@ -51,13 +56,14 @@ describe('A redaction that Twilio refuses', () => {
   let healthySid: string;
 
   beforeAll(async () => {
-    for (const { what } of refusals) sids.set(what, (await insertOld()).sid);
-    healthySid = (await insertOld()).sid;
+    for (const { what } of refusals) sids.set(what, newSid());
     twilio.answerWith(({ path }) => {
       const sid = sidIn(path);
       const refused = refusals.find(({ what }) => sids.get(what) === sid);
       return refused?.reply(sid) ?? { status: 200, body: resource({ sid, body: '' }) };
     });
+    for (const sid of sids.values()) await insertOld(sid);
+    healthySid = (await insertOld()).sid;
     for (let round = 0; round < 3; round++) await bulkUpdate();
   });
 

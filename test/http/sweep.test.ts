@@ -20,7 +20,7 @@ const ago = (ms: number) => new Date(Date.now() - ms).toISOString().slice(0, -1)
 
 // The sweep runs every 20 s, and no test can hurry it.
 test('without a bulk update, a row finished by SQL is emptied once it is a minute old, and kept callbacks are joined', {
-  timeout: 40_000,
+  timeout: 60_000,
 }, async () => {
   const long = { created: ago(61_000), modified: ago(61_000) };
   const old = await insertOriginalRow(service, { ...long, status: 'delivered' });
@@ -30,6 +30,6 @@ test('without a bulk update, a row finished by SQL is emptied once it is a minut
   const late = await insertOriginalRow(service, { status: 'queued', twilio_sid: sid });
 
   await eventually(async () => (await get(old.uuid)).redacted, 30_000);
-  await eventually(async () => (await get(late.uuid)).status === 'sent');
+  await eventually(async () => (await get(late.uuid)).status === 'sent', 25_000);
   expect(await get(fresh.uuid)).not.toHaveProperty('redacted');
 });
