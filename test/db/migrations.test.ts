@@ -4,6 +4,8 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
+import { Kysely, PostgresDialect } from 'kysely';
+import { FileMigrationProvider, Migrator } from 'kysely/migration';
 import pg from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
 import { openDb } from '../../src/db/db.ts';
@@ -21,7 +23,7 @@ import {
 } from './original-database.ts';
 
 const project = path.join(import.meta.dirname, '../..');
-const all = ['0001_original_table', '0002_life_of_a_message', '0003_nothing_lost'];
+const all = ['0001_original_table', '0002_life_of_a_message', '0003_nothing_lost', '0004_followed_to_the_end'];
 const cleanups: (() => Promise<unknown>)[] = [];
 
 afterEach(async () => {
@@ -46,14 +48,15 @@ describe('a fresh database', () => {
     const ours = Object.keys(await readColumns(url)).filter((name) => !(name in originalColumns));
     const { rows } = await execute(url, `SELECT ${ours.join(', ')} FROM message`);
     // Nothing is to be done for it, and nobody doubts whether Twilio has it.
-    const expected = { placeholder: false, unresolved: false, redaction_tries: 0, epoch: 0, attempts: 0 };
+    const expected = { placeholder: false, unresolved: false, redaction_tries: 0, epoch: 0, attempts: 0, polls: 0 };
     expect(rows).toEqual([{ ...Object.fromEntries(ours.map((name) => [name, null])), ...expected }]);
   });
 
-  test("has the original's indexes and one on twilio_sid", async () => {
+  test("has those of the original's indexes that something reads, and one on twilio_sid", async () => {
     const indexes = await readIndexes(await migrated());
     for (const column of originalIndexes) {
-      expect(indexes).toContain(`CREATE INDEX ix_message_${column} ON public.message USING btree (${column})`);
+      const index = `CREATE INDEX ix_message_${column} ON public.message USING btree (${column})`;
+      expect(indexes.includes(index)).toBe(['created', 'receiver'].includes(column));
     }
     expect(indexes).toContain('CREATE INDEX message_twilio_sid ON public.message USING btree (twilio_sid)');
   });
@@ -172,6 +175,8 @@ describe('migrating down', () => {
   });
 
   test.for([
+    [4, 'when a text was emptied', insertEmptiedText, ['1 texts', '0 numbers']],
+    [4, 'when a number was emptied', insertEmptiedNumber, ['0 texts', '1 numbers']],
     [3, 'an event of the history', insertEvent, ['1 events', '0 records', '0 idempotency', 'of 0 messages']],
     [3, 'the record of a duplicate', insertDuplicate, ['0 events', '1 records', '0 idempotency', 'of 0 messages']],
     [3, 'an idempotency key', insertKey, ['0 events', '0 records', '1 idempotency', 'of 0 messages']],
@@ -181,7 +186,7 @@ describe('migrating down', () => {
     [2, 'a kept callback', insertCallback, ['0 messages', '0 records', '1 kept']],
   ] as const)('step %i refuses to lose %s, names it and changes nothing', async ([step, , insert, losses]) => {
     const url = await migrated();
-    await stepsDown(url, all.length - step);
+    await downTo(url, step);
     await insert(url);
     const before = await readSchema(url);
     const refusal = await refusalOf(migrateDown(url));
@@ -191,12 +196,69 @@ describe('migrating down', () => {
     expect(await migrateUp(url)).toEqual(all.slice(step));
   });
 
+  test('step 4 forgets who is to be polled or redacted, keeps every other step, and makes the dropped indexes again', async () => {
+    const url = await migrated();
+    const schema = await readSchema(url);
+    for (const step of ['poll', 'redact', 'send', 'resolve']) {
+      await execute(
+        url,
+        insertStatement(`'SM ${step}'`, { step: `'${step}'`, due: "'2026-01-02 03:04:05'", polls: '3' }),
+      );
+    }
+    await execute(url, "INSERT INTO job (name) VALUES ('bulk update')");
+
+    expect(await migrateDown(url)).toEqual([all[3]]);
+    expect(await readSchema(url)).toEqual(await applyFirst(await emptyDatabase(), 3));
+    const { rows } = await execute(url, 'SELECT twilio_sid, step, due::text FROM message ORDER BY twilio_sid');
+    expect(rows).toEqual([
+      { twilio_sid: 'SM poll', step: null, due: null },
+      { twilio_sid: 'SM redact', step: null, due: null },
+      { twilio_sid: 'SM resolve', step: 'resolve', due: '2026-01-02 03:04:05' },
+      { twilio_sid: 'SM send', step: 'send', due: '2026-01-02 03:04:05' },
+    ]);
+
+    expect(await migrateUp(url)).toEqual([all[3]]);
+    expect(await readSchema(url)).toEqual(schema);
+    const again = await execute(url, 'SELECT DISTINCT polls FROM message');
+    expect(again.rows).toEqual([{ polls: 0 }]);
+  });
+
+  test('step 4, told to lose it, forgets when texts and numbers were emptied, and leaves them empty', async () => {
+    const url = await migrated();
+    await execute(
+      url,
+      `${insertStatement("'SM1'", { content_emptied: 'now()', number_emptied: 'now()' })};
+       UPDATE message SET content = '', receiver = 'hashed:x'`,
+    );
+    expect(await migrateDown(url, { loseData: true })).toEqual([all[3]]);
+    expect(await migrateUp(url)).toEqual([all[3]]);
+    const { rows } = await execute(url, 'SELECT content, receiver, content_emptied, number_emptied FROM message');
+    expect(rows).toEqual([{ content: '', receiver: 'hashed:x', content_emptied: null, number_emptied: null }]);
+  });
+
+  test('step 4 makes no index again that somebody has made by hand, and leaves indexes of other tables alone', async () => {
+    const url = await emptyDatabase();
+    await applyFirst(url, 3);
+    await execute(
+      url,
+      `DROP INDEX ix_message_redacted; CREATE TABLE other (redacted integer);
+       CREATE INDEX ix_message_redacted ON other (redacted)`,
+    );
+    const before = await readSchema(url);
+    expect(await migrateUp(url)).toEqual([all[3]]);
+    expect(await readSchema(url)).toContain('CREATE INDEX ix_message_redacted ON public.other USING btree (redacted)');
+    await execute(url, 'CREATE INDEX ix_message_status ON message (status)');
+    expect(await migrateDown(url)).toEqual([all[3]]);
+    expect(await readSchema(url)).toEqual(before);
+  });
+
   test('step 3, told to lose them, leaves messages, attempts and callbacks of version 2; up again works', async () => {
     const url = await migrated();
-    await stepsDown(url, 1);
+    const schema = await readSchema(url);
+    await downTo(url, 2);
     const schemaOf2 = await readSchema(url);
     await migrateUp(url);
-    const schemaOf3 = await readSchema(url);
+    await downTo(url, 3);
     await insertMessage(url, "'SM1'");
     for (const insert of [insertWaiting, insertAttempt, insertCallback, insertEvent, insertDuplicate, insertKey]) {
       await insert(url);
@@ -214,8 +276,8 @@ describe('migrating down', () => {
     expect((await execute(url, 'SELECT n, outcome FROM attempt')).rows).toEqual([{ n: 1, outcome: 'unknown' }]);
     expect((await execute(url, 'SELECT twilio_sid FROM callback')).rows).toEqual([{ twilio_sid: 'SM1' }]);
 
-    expect(await migrateUp(url)).toEqual([all[2]]);
-    expect(await readSchema(url)).toEqual(schemaOf3);
+    expect(await migrateUp(url)).toEqual(all.slice(2));
+    expect(await readSchema(url)).toEqual(schema);
     const { rows } = await execute(url, 'SELECT status, step, unresolved FROM message ORDER BY twilio_sid');
     // Whether Twilio has the second one was forgotten on the way down.
     expect(rows).toEqual([
@@ -230,7 +292,7 @@ describe('migrating down', () => {
     await insertMessage(url, "'SM1'");
     await insertAttempt(url);
     await insertCallback(url);
-    expect(await migrateDown(url)).toEqual([all[2]]);
+    await downTo(url, 2);
     expect(await migrateDown(url, { loseData: true })).toEqual([all[1]]);
 
     const original = await emptyDatabase();
@@ -246,7 +308,7 @@ describe('migrating down', () => {
   test('the last step refuses to lose the messages of a database that we created', async () => {
     const url = await migrated();
     await insertMessage(url, "'SM1'");
-    await stepsDown(url, 2);
+    await downTo(url, 1);
     expect(await refusalOf(migrateDown(url))).toMatch(/would lose 1 messages\. .* make migrate-down lose=yes$/);
     expect((await execute(url, 'SELECT count(*)::int FROM message')).rows).toEqual([{ count: 1 }]);
     expect(await migrateDown(url, { loseData: true })).toEqual([all[0]]);
@@ -260,7 +322,7 @@ describe('migrating down', () => {
     'step %i waits for a message that is being recorded, and then refuses to lose it',
     async ([step, more, loss]) => {
       const url = await migrated();
-      await stepsDown(url, all.length - step);
+      await downTo(url, step);
       const writer = await connect(url);
       await writer.query('BEGIN');
       await writer.query(insertStatement('NULL', more));
@@ -275,7 +337,7 @@ describe('migrating down', () => {
 describe('what version 2 recorded', () => {
   test('becomes unconfirmed on the way up if it was accepted without a SID, and stays as it is otherwise', async () => {
     const url = await migrated();
-    await stepsDown(url, 1);
+    await downTo(url, 2);
     for (const [status, sid] of [
       ["'accepted'", 'NULL'],
       ["'accepted'", "'SM1'"],
@@ -285,7 +347,7 @@ describe('what version 2 recorded', () => {
       await execute(url, insertStatement(sid, { status }));
     }
     const before = await readRows(url);
-    expect(await migrateUp(url)).toEqual([all[2]]);
+    expect(await migrateUp(url)).toEqual(all.slice(2));
     expect(await readRows(url)).toEqual(
       before.map((row) => (row.status === 'accepted' && !row.twilio_sid ? { ...row, status: 'unconfirmed' } : row)),
     );
@@ -339,16 +401,16 @@ describe('npm run migrate', () => {
     const env = { DATABASE_URL: await emptyDatabase() };
     expect(await run(env, 'up')).toEqual([0, all.map((name) => `applied ${name}\n`).join(''), '']);
     expect(await run(env, 'up')).toEqual([0, 'nothing to do\n', '']);
-    expect(await run(env, 'down')).toEqual([0, `taken back ${all[2]}\n`, '']);
+    expect(await run(env, 'down')).toEqual([0, `taken back ${all.at(-1)}\n`, '']);
   });
 
   test('down refuses in one sentence with exit code 1, and obeys --lose-data', async () => {
     const url = await migrated();
-    await insertKey(url);
+    await insertEmptiedText(url);
     const [code, output, error] = await run({ DATABASE_URL: url }, 'down');
     expect([code, output]).toEqual([1, '']);
-    expect(error).toMatch(/^Migrating down would lose .*1 idempotency keys.*lose=yes\n$/);
-    expect(await run({ DATABASE_URL: url }, 'down', '--lose-data')).toEqual([0, `taken back ${all[2]}\n`, '']);
+    expect(error).toMatch(/^Migrating down would lose when 1 texts .*lose=yes\n$/);
+    expect(await run({ DATABASE_URL: url }, 'down', '--lose-data')).toEqual([0, `taken back ${all.at(-1)}\n`, '']);
   });
 
   test('without DATABASE_* it migrates the embedded database in DATA_DIR', async () => {
@@ -423,6 +485,23 @@ async function migrated(): Promise<string> {
   return url;
 }
 
+/** An empty database as the first so many versions leave it, without any way back; its schema. */
+async function applyFirst(url: string, count: number): Promise<string[]> {
+  const pool = new pg.Pool({ connectionString: url, max: 1 });
+  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
+  const migrationFolder = path.join(project, 'src/db/migrations');
+  const migrator = new Migrator({
+    db,
+    provider: new FileMigrationProvider({ fs: { readdir }, path, migrationFolder, import: (file) => import(file) }),
+    migrationTableName: 'polaris_migration',
+    migrationLockTableName: 'polaris_migration_lock',
+  });
+  const { error } = await migrator.migrateTo(all[count - 1] ?? '');
+  await db.destroy();
+  expect(error).toBe(undefined);
+  return readSchema(url);
+}
+
 async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(path.join(tmpdir(), 'polaris-sms-migrations-'));
   cleanups.push(() => rm(folder, { recursive: true, force: true }));
@@ -481,9 +560,14 @@ async function readRows(url: string): Promise<Record<string, unknown>[]> {
   return (await execute(url, `SELECT ${columns} FROM message ORDER BY uuid`)).rows;
 }
 
-async function stepsDown(url: string, steps: number): Promise<void> {
-  for (let n = 0; n < steps; n++) await migrateDown(url);
+/** Back to the schema of that version, without losing anything. */
+async function downTo(url: string, version: number): Promise<void> {
+  for (const step of all.slice(version).toReversed()) expect(await migrateDown(url)).toEqual([step]);
 }
+
+const insertEmptiedText = (url: string) =>
+  execute(url, insertStatement("'SM1'", { content_emptied: 'now()', status: "'delivered'" }));
+const insertEmptiedNumber = (url: string) => execute(url, insertStatement("'SM1'", { number_emptied: 'now()' }));
 
 function insertAttempt(url: string) {
   return execute(url, "INSERT INTO attempt (message_uuid, n, started, deadline) VALUES ('u', 1, now(), now())");

@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely';
+import { CannotStart } from '../../errors.ts';
 
 /** Of the statuses when this was written; a partial index serves only statements with these very words. */
 const terminal = `('delivered', 'undelivered', 'failed', 'canceled', 'read')`;
@@ -19,14 +20,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       ADD COLUMN content_emptied timestamp,
       ADD COLUMN number_emptied timestamp,
       DROP COLUMN redact_after`.execute(db);
-  await sql`
-    ALTER TABLE installation ADD COLUMN dropped_indexes varchar[] NOT NULL DEFAULT '{}'`.execute(db);
-  await sql`
-    UPDATE installation SET dropped_indexes = ARRAY(
-      SELECT pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
-      WHERE indrelid = 'message'::regclass AND relname = ANY(${unread}) AND NOT indisprimary
-    )`.execute(db);
-  for (const index of unread) await sql`DROP INDEX IF EXISTS ${sql.id(index)}`.execute(db);
+  await dropUnreadIndexes(db);
   await sql`CREATE INDEX message_by_number ON message (receiver_e164)`.execute(db);
 
   // The queue of redactions by age; by when they are due it is message_due.
@@ -101,6 +95,18 @@ async function takeUpRowsOfOthers(db: Kysely<unknown>): Promise<void> {
 }
 
 export async function down(db: Kysely<unknown>): Promise<void> {
+  await sql`LOCK TABLE message`.execute(db);
+  const { rows } = await sql<{ texts: string; numbers: string; may: string }>`
+    SELECT count(content_emptied) AS texts, count(number_emptied) AS numbers,
+           current_setting('polaris.lose_data', true) AS may
+    FROM message`.execute(db);
+  const [loss] = rows;
+  if (loss !== undefined && loss.may !== 'yes' && [loss.texts, loss.numbers].some((n) => n !== '0')) {
+    throw new CannotStart(
+      `Migrating down would lose when ${loss.texts} texts and ${loss.numbers} numbers were emptied here. ` +
+        'To do it all the same: make migrate-down lose=yes',
+    );
+  }
   await sql`DROP TABLE job`.execute(db);
   await sql`DROP TRIGGER take_up_inserted ON message`.execute(db);
   await sql`DROP TRIGGER take_up_updated ON message`.execute(db);
@@ -109,10 +115,7 @@ export async function down(db: Kysely<unknown>): Promise<void> {
   await sql`
     CREATE INDEX message_unredacted ON message (uuid, created)
     WHERE redacted IS NULL AND twilio_sid IS NOT NULL`.execute(db);
-  const { rows } = await sql<{ definition: string }>`
-    SELECT unnest(dropped_indexes) AS definition FROM installation`.execute(db);
-  for (const { definition } of rows) await sql.raw(definition).execute(db);
-  await sql`ALTER TABLE installation DROP COLUMN dropped_indexes`.execute(db);
+  await makeUnreadIndexesAgain(db);
   // The version before this one knows no such steps: it finds these messages by its sweeps.
   await sql`UPDATE message SET step = NULL, due = NULL WHERE step IN ('poll', 'redact')`.execute(db);
   await sql`
@@ -120,4 +123,25 @@ export async function down(db: Kysely<unknown>): Promise<void> {
       DROP COLUMN polls, DROP COLUMN content_emptied, DROP COLUMN number_emptied, ADD COLUMN redact_after timestamp`.execute(
     db,
   );
+}
+
+/** Those of the message table, whatever an index of such a name elsewhere may be for. */
+async function dropUnreadIndexes(db: Kysely<unknown>): Promise<void> {
+  await sql`ALTER TABLE installation ADD COLUMN dropped_indexes varchar[] NOT NULL DEFAULT '{}'`.execute(db);
+  const { rows } = await sql<{ name: string; definition: string }>`
+    SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition
+    FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+    WHERE indrelid = 'message'::regclass AND relname = ANY(${unread}) ORDER BY relname`.execute(db);
+  await sql`UPDATE installation SET dropped_indexes = ${rows.map((row) => row.definition)}`.execute(db);
+  for (const { name } of rows) await sql`DROP INDEX ${sql.raw(name)}`.execute(db);
+}
+
+/** Somebody may have made one again by hand meanwhile. */
+async function makeUnreadIndexesAgain(db: Kysely<unknown>): Promise<void> {
+  const { rows } = await sql<{ definition: string }>`
+    SELECT unnest(dropped_indexes) AS definition FROM installation`.execute(db);
+  for (const { definition } of rows) {
+    await sql.raw(definition.replace(/^CREATE (UNIQUE )?INDEX /, '$&IF NOT EXISTS ')).execute(db);
+  }
+  await sql`ALTER TABLE installation DROP COLUMN dropped_indexes`.execute(db);
 }
