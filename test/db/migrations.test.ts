@@ -252,6 +252,19 @@ describe('migrating down', () => {
     expect(await readSchema(url)).toEqual(before);
   });
 
+  test('step 4 leaves a setting of VACUUM alone that an operator has made, up and down', async () => {
+    const url = await emptyDatabase();
+    await applyFirst(url, 3);
+    await execute(url, 'ALTER TABLE message SET (autovacuum_vacuum_scale_factor = 0.05, fillfactor = 90)');
+    const options = async () =>
+      (await execute(url, "SELECT reloptions::text FROM pg_class WHERE oid = 'message'::regclass")).rows[0]?.reloptions;
+    await migrateUp(url);
+    const added = 'autovacuum_vacuum_insert_scale_factor=0.01';
+    expect(await options()).toBe(`{autovacuum_vacuum_scale_factor=0.05,fillfactor=90,${added}}`);
+    await migrateDown(url);
+    expect(await options()).toBe('{autovacuum_vacuum_scale_factor=0.05,fillfactor=90}');
+  });
+
   test('step 3, told to lose them, leaves messages, attempts and callbacks of version 2; up again works', async () => {
     const url = await migrated();
     const schema = await readSchema(url);

@@ -106,7 +106,7 @@ export async function readIndexes(url: string): Promise<string[]> {
   return rows.map((row) => row.indexdef);
 }
 
-/** Everything that a migration could make or change: tables, columns, indexes. */
+/** Everything that a migration could make or change: tables with their settings, columns, indexes. */
 export async function readSchema(url: string): Promise<string[]> {
   const { rows } = await execute(
     url,
@@ -114,6 +114,9 @@ export async function readSchema(url: string): Promise<string[]> {
      FROM information_schema.columns WHERE table_schema NOT IN ('pg_catalog', 'information_schema')
      UNION ALL
      SELECT indexdef FROM pg_indexes WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
+     UNION ALL
+     SELECT format('%s %s', oid::regclass, reloptions) FROM pg_class
+     WHERE reloptions IS NOT NULL AND relnamespace = 'public'::regnamespace
      ORDER BY line`,
   );
   return rows.map((row) => row.line);

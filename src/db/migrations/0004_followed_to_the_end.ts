@@ -8,6 +8,13 @@ const terminal = `('delivered', 'undelivered', 'failed', 'canceled', 'read')`;
 const unread = ['product_name', 'trustomer_code', 'redacted', 'status'].map((column) => `ix_message_${column}`);
 
 /**
+ * Counting in an index opens no rows only where VACUUM has been since they were last written. PostgreSQL's own 20 % of ten
+ * million rows would be weeks of messages; with 1 % the report takes half as long again at the worst, not 17 times as long.
+ */
+const vacuumedEarly = ['autovacuum_vacuum_scale_factor', 'autovacuum_vacuum_insert_scale_factor'];
+const EARLY = '0.01';
+
+/**
  * What it takes to poll what has gone quiet, to redact from a queue, to empty texts and numbers here, and to find a message by
  * any spelling of its number. The queue is the table itself: step 'poll' or 'redact', and when it is due.
  */
@@ -23,6 +30,11 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await dropUnreadIndexes(db);
   await sql`CREATE INDEX message_by_number ON message (receiver_e164)`.execute(db);
 
+  // What the report counts, without opening a row.
+  await sql`
+    CREATE INDEX message_by_status ON message (trustomer_code, product_name, status, created)
+    WHERE deleted IS NULL`.execute(db);
+  await vacuumEarly(db);
   // The queue of redactions by age; by when they are due it is message_due.
   await sql`DROP INDEX message_unredacted`.execute(db);
   await sql`CREATE INDEX message_to_redact ON message (created) WHERE step = 'redact'`.execute(db);
@@ -111,11 +123,12 @@ export async function down(db: Kysely<unknown>): Promise<void> {
   await sql`DROP TRIGGER take_up_inserted ON message`.execute(db);
   await sql`DROP TRIGGER take_up_updated ON message`.execute(db);
   await sql`DROP FUNCTION take_up_message`.execute(db);
-  await sql`DROP INDEX message_by_number, message_to_redact`.execute(db);
+  await sql`DROP INDEX message_by_number, message_by_status, message_to_redact`.execute(db);
   await sql`
     CREATE INDEX message_unredacted ON message (uuid, created)
     WHERE redacted IS NULL AND twilio_sid IS NOT NULL`.execute(db);
   await makeUnreadIndexesAgain(db);
+  await vacuumAsBefore(db);
   // The version before this one knows no such steps: it finds these messages by its sweeps.
   await sql`UPDATE message SET step = NULL, due = NULL WHERE step IN ('poll', 'redact')`.execute(db);
   await sql`
@@ -144,4 +157,26 @@ async function makeUnreadIndexesAgain(db: Kysely<unknown>): Promise<void> {
     await sql.raw(definition.replace(/^CREATE (UNIQUE )?INDEX /, '$&IF NOT EXISTS ')).execute(db);
   }
   await sql`ALTER TABLE installation DROP COLUMN dropped_indexes`.execute(db);
+}
+
+/** What an operator has set for this table stays. */
+async function vacuumEarly(db: Kysely<unknown>): Promise<void> {
+  const set = (await readTableOptions(db)).map(([name]) => name);
+  for (const name of vacuumedEarly.filter((early) => !set.includes(early))) {
+    await sql`ALTER TABLE message SET (${sql.raw(name)} = ${sql.lit(EARLY)})`.execute(db);
+  }
+}
+
+async function vacuumAsBefore(db: Kysely<unknown>): Promise<void> {
+  for (const [name = '', value] of await readTableOptions(db)) {
+    if (vacuumedEarly.includes(name) && value === EARLY) {
+      await sql`ALTER TABLE message RESET (${sql.raw(name)})`.execute(db);
+    }
+  }
+}
+
+async function readTableOptions(db: Kysely<unknown>): Promise<string[][]> {
+  const { rows } = await sql<{ option: string }>`
+    SELECT unnest(reloptions) AS option FROM pg_class WHERE oid = 'message'::regclass`.execute(db);
+  return rows.map(({ option }) => option.split('='));
 }
