@@ -64,7 +64,7 @@ export function readConfig(env: Variables = process.env): Config {
     environment,
     listen: {
       address: reader.text('LISTEN_ADDRESS') ?? '0.0.0.0',
-      port: reader.integer(reader.text('PORT') === null ? 'SERVER_PORT' : 'PORT', 5000, 0, 65_535),
+      port: readPort(reader),
     },
     database: readDatabase(reader, environment),
     twilio: readTwilio(reader, environment),
@@ -84,6 +84,32 @@ export function readDatabaseConfig(env: Variables = process.env): DatabaseConfig
   const database = readDatabase(reader, reader.oneOf('ENVIRONMENT', environments, 'PRODUCTION'));
   reader.refuseProblems();
   return database;
+}
+
+/** What the command line needs to find the service and to say on whose behalf it speaks. */
+type CliConfig = {
+  readonly url: string;
+  readonly trustomer: string | null;
+  readonly product: string | null;
+};
+
+export function readCliConfig(env: Variables = process.env): CliConfig {
+  const reader = new VariableReader(env);
+  const url = reader.url('POLARIS_SMS_URL', ['http:', 'https:']);
+  if (url !== null && new URL(url).username !== '') {
+    reader.problem('POLARIS_SMS_URL', 'must not hold a user and password');
+  }
+  const config = {
+    url: url ?? `http://127.0.0.1:${readPort(reader)}`,
+    trustomer: reader.text('POLARIS_SMS_TRUSTOMER'),
+    product: reader.text('POLARIS_SMS_PRODUCT'),
+  };
+  reader.refuseProblems();
+  return config;
+}
+
+function readPort(reader: VariableReader): number {
+  return reader.integer(reader.text('PORT') === null ? 'SERVER_PORT' : 'PORT', 5000, 0, 65_535);
 }
 
 const databaseVariables = [

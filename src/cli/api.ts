@@ -1,0 +1,169 @@
+import http from 'node:http';
+import https from 'node:https';
+import type { Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { Failure } from './failure.ts';
+import { withoutNumbers } from './words.ts';
+
+/** The only file of the command line that speaks HTTP. */
+
+export type Asking = {
+  readonly method?: 'GET' | 'POST';
+  /** Below the service's address. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | undefined>>;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** For the whole exchange; without it the command's own limit counts. */
+  readonly timeoutMs?: number;
+};
+
+export type Reply = {
+  readonly status: number;
+  readonly headers: http.IncomingHttpHeaders;
+  readonly body: string;
+};
+
+export type Api = {
+  readonly baseUrl: string;
+  readonly timeoutMs: number;
+  /** Whatever the service answers; refuses with `NoReply`. */
+  ask(asking: Asking): Promise<Reply>;
+  /** What it answers when it does what it was asked; else refuses with `Failure`. */
+  demand(asking: Asking): Promise<Reply>;
+  /** As `demand`, but the body goes to `sink` as it comes, however long it is, and is empty in the reply. */
+  demandInto(asking: Asking, sink: Writable): Promise<Reply>;
+};
+
+/** No complete answer came. */
+export class NoReply extends Failure {
+  override name = 'NoReply';
+  /** A connection stood, so the service may have got the request and acted on it. */
+  readonly mayHaveArrived: boolean;
+
+  constructor(sentence: string, mayHaveArrived: boolean, cause: unknown) {
+    super('unreachable', sentence, { cause });
+    this.mayHaveArrived = mayHaveArrived;
+  }
+}
+
+export function openApi(options: { readonly baseUrl: string; readonly timeoutMs: number }): Api {
+  const baseUrl = options.baseUrl.replace(/\/+$/, '');
+  const begin = ({ path, query = {}, timeoutMs = options.timeoutMs, ...rest }: Asking) => {
+    const url = new URL(baseUrl + path);
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== undefined) url.searchParams.set(name, value);
+    }
+    return exchange(url, { ...rest, timeoutMs, called: baseUrl });
+  };
+  const ask = async (asking: Asking) => (await begin(asking)).read();
+  return {
+    baseUrl,
+    timeoutMs: options.timeoutMs,
+    ask,
+    demand: async (asking) => refuseRefusal(await ask(asking), baseUrl),
+    demandInto: async (asking, sink) => {
+      const answer = await begin(asking);
+      if (answer.status !== 200) return refuseRefusal(await answer.read(), baseUrl);
+      return answer.pour(sink);
+    },
+  };
+}
+
+type Begun = { readonly status: number; read(): Promise<Reply>; pour(sink: Writable): Promise<Reply> };
+
+type Exchange = Pick<Asking, 'method' | 'headers' | 'body'> & {
+  readonly timeoutMs: number;
+  /** How the other side is called in errors: queries can hold a number. */
+  readonly called: string;
+};
+
+/** Sends one request to any address. Never repeats it, follows no redirection. Refuses with `NoReply`. */
+async function exchange(url: URL, { method = 'GET', headers = {}, body, timeoutMs, called }: Exchange): Promise<Begun> {
+  const signal = AbortSignal.timeout(timeoutMs);
+  let isConnected = false;
+  const refuse = (error: unknown): never => {
+    const reason = signal.aborted ? `${called} did not answer within ${timeoutMs / 1000} s.` : reasonOf(error, called);
+    throw new NoReply(reason, isConnected, error);
+  };
+  const { request } = url.protocol === 'https:' ? https : http;
+  const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
+  const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
+    const sent = request(url, { method, headers: { ...headers, ...length }, signal, agent: false }, resolve);
+    sent.on('socket', (socket) => {
+      socket.on('connect', () => {
+        isConnected = true;
+      });
+    });
+    sent.on('error', reject);
+    sent.end(body);
+  }).catch(refuse);
+  const reply = { status: response.statusCode ?? 0, headers: response.headers };
+  return {
+    status: reply.status,
+    read: async () => {
+      const chunks: Buffer[] = [];
+      try {
+        for await (const chunk of response) chunks.push(chunk);
+      } catch (error) {
+        refuse(error);
+      }
+      return { ...reply, body: Buffer.concat(chunks).toString('utf8') };
+    },
+    pour: async (sink) => {
+      await pipeline(response, sink, { end: false }).catch(refuse);
+      return { ...reply, body: '' };
+    },
+  };
+}
+
+/** For doctor: any address, whatever it answers. */
+export async function askAddress(url: string, asking: Omit<Exchange, 'called'>): Promise<Reply> {
+  return (await exchange(new URL(url), { ...asking, called: 'it' })).read();
+}
+
+function reasonOf(error: unknown, called: string): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (code === 'ECONNREFUSED') {
+    return `Nothing listens on ${called}: is the service running? Set --url or POLARIS_SMS_URL.`;
+  }
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
+    return `The host of ${called} is not known (${code}). Set --url or POLARIS_SMS_URL.`;
+  }
+  if (code.startsWith('HPE_')) return `What listens on ${called} does not speak HTTP. Set --url or POLARIS_SMS_URL.`;
+  if (code === 'ECONNRESET') return `The connection to ${called} broke off before the answer was complete.`;
+  return `The connection to ${called} failed${code === '' ? '' : ` (${code})`}.`;
+}
+
+function refuseRefusal(reply: Reply, baseUrl: string): Reply {
+  if (reply.status >= 200 && reply.status < 300) return reply;
+  throw asFailure(reply, baseUrl);
+}
+
+/** What the service says against it, in its own words: they never repeat a value. A stranger's words are not shown. */
+export function asFailure(reply: Reply, baseUrl: string): Failure {
+  const problem = readProblem(reply);
+  if (problem === null) {
+    const sentence = `${baseUrl} answered HTTP status ${reply.status}, but not as Polaris SMS does: is --url right?`;
+    return new Failure('unreachable', sentence);
+  }
+  const code = problem.errorCode === null ? '' : ` (Twilio's code ${problem.errorCode})`;
+  const ending = reply.status < 500 ? 'refused' : 'unreachable';
+  return new Failure(ending, withoutNumbers(problem.detail) + code, { json: reply.body });
+}
+
+function readProblem({ headers, body }: Reply): { detail: string; errorCode: string | null } | null {
+  if (!/^application\/problem\+json/.test(headers['content-type'] ?? '')) return null;
+  const problem = readJson(body);
+  if (typeof problem !== 'object' || problem === null || !('detail' in problem)) return null;
+  const errorCode = 'error_code' in problem ? withoutNumbers(String(problem.error_code)) : null;
+  return { detail: String(problem.detail), errorCode };
+}
+
+export function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

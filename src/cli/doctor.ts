@@ -1,0 +1,36 @@
+import type { Command } from './command.ts';
+import { examine } from './doctor/examine.ts';
+import type { Finding } from './doctor/finding.ts';
+import { print } from './terminal.ts';
+import { wrap } from './words.ts';
+
+export const doctor: Command = {
+  about:
+    'Checks the configuration (the same environment as the service reads), the database, the running service, the callback URL, ' +
+    'the signature of callbacks, and the Twilio credentials. It changes nothing: the service is sent callbacks that name no ' +
+    'message, and refuses them. Nothing it prints holds a secret, a number or a text. Exit code 0: nothing has failed.',
+  flags: {
+    skip: {
+      value: 'CHECKS',
+      about: 'leave these checks out, by name, with commas between: --skip "callback URL,Twilio"',
+    },
+  },
+  examples: ['', '--url https://sms.example --json'],
+  timeoutS: 10,
+  tenant: 'none',
+  run: async (call) => {
+    const timeoutMs = call.whole('timeout', 10, 1, 86_400) * 1000;
+    const skipped = new Set((call.text('skip') ?? '').split(',').map((name) => name.trim().toLowerCase()));
+    const findings = (await examine(() => call.api(), timeoutMs, skipped)) satisfies readonly Finding[];
+    print(call.is('json') ? `${JSON.stringify(findings)}\n` : findings.map(describe).join(''));
+    return findings.some(({ result }) => result === 'FAILED') ? 'refused' : 'done';
+  },
+};
+
+const INDENT = ' '.repeat(29);
+
+function describe({ check, result, detail, advice }: Finding): string {
+  const head = `${result.padEnd(8)} ${check.padEnd(19)} `;
+  const said = head + wrap(detail, INDENT).slice(head.length);
+  return advice === undefined ? said : said + wrap(`→ ${advice}`, INDENT);
+}
