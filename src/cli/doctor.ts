@@ -1,5 +1,5 @@
-import type { Command } from './command.ts';
-import { examine } from './doctor/examine.ts';
+import { type Command, wrongUse } from './command.ts';
+import { type Check, checks, examine } from './doctor/examine.ts';
 import type { Finding } from './doctor/finding.ts';
 import { print } from './terminal.ts';
 import { wrap } from './words.ts';
@@ -20,12 +20,18 @@ export const doctor: Command = {
   tenant: 'none',
   run: async (call) => {
     const timeoutMs = call.whole('timeout', 10, 1, 86_400) * 1000;
-    const skipped = new Set((call.text('skip') ?? '').split(',').map((name) => name.trim().toLowerCase()));
-    const findings = (await examine(() => call.api(), timeoutMs, skipped)) satisfies readonly Finding[];
+    const findings = await examine(() => call.api(), timeoutMs, readSkipped(call.text('skip')));
     print(call.is('json') ? `${JSON.stringify(findings)}\n` : findings.map(describe).join(''));
     return findings.some(({ result }) => result === 'FAILED') ? 'refused' : 'done';
   },
 };
+
+function readSkipped(names: string | undefined): Set<Check> {
+  const given = names?.split(',').map((name) => name.trim().toLowerCase()) ?? [];
+  const known = checks.filter((check) => given.includes(check.toLowerCase()));
+  if (known.length === new Set(given).size) return new Set(known);
+  throw wrongUse('doctor', `--skip knows these checks: ${checks.join(', ')}.`);
+}
 
 const INDENT = ' '.repeat(29);
 

@@ -7,11 +7,24 @@ import { type Finding, failed, ok, type Result, skipped } from './finding.ts';
 import { checkHealth, checkRunning, checkVersion } from './service.ts';
 import { checkTwilio } from './twilio.ts';
 
-/** Every check in turn; one that fails keeps no other from being made. `left out`: by name, in lower case. */
-export async function examine(findApi: () => Api, timeoutMs: number, leftOut: ReadonlySet<string>): Promise<Finding[]> {
+/** In the order in which they are made. */
+export const checks = [
+  'configuration',
+  'database',
+  'service running',
+  'service health',
+  'service version',
+  'callback URL',
+  'signature',
+  'Twilio',
+] as const;
+export type Check = (typeof checks)[number];
+
+/** Every check in turn; one that fails keeps no other from being made. `leftOut` are not made. */
+export async function examine(findApi: () => Api, timeoutMs: number, leftOut: ReadonlySet<Check>): Promise<Finding[]> {
   const findings: Finding[] = [];
-  const check = async (name: string, examination: () => Promise<Result> | Result) => {
-    const result = leftOut.has(name.toLowerCase()) ? skipped('as asked for') : await examination();
+  const check = async (name: Check, examination: () => Promise<Result> | Result) => {
+    const result = leftOut.has(name) ? skipped('as asked for') : await examination();
     findings.push({ check: name, ...result });
   };
   const { config, problems } = readConfiguration();
