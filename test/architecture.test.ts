@@ -29,6 +29,7 @@ function layerOf(file: string): number {
   if (tables.test(file)) return 2;
   if (file.startsWith('src/message/')) return 3;
   if (/^src\/(http|jobs)\//.test(file)) return 4;
+  // The roots: app.ts and main.ts, and src/cli, a program of its own.
   return 5;
 }
 
@@ -62,5 +63,29 @@ describe('the map of the code', () => {
 
   test('nothing outside twilio/ and the simulator opens sockets to others', () => {
     expect(placesOf(/from 'undici'/).filter((file) => !/^src\/(twilio|simulator)\//.test(file))).toEqual([]);
+  });
+
+  test('the command line knows the service by its API; only doctor opens a database or asks Twilio', () => {
+    const imports = files
+      .filter(({ file }) => file.startsWith('src/cli/'))
+      .flatMap(({ file, text }) =>
+        [...text.matchAll(/from '(\.[^']*)'/g)].map(([, target = '']) => ({
+          file,
+          to: path.posix.join(path.posix.dirname(file), target),
+        })),
+      )
+      .filter(({ to }) => !to.startsWith('src/cli/'));
+    const own = /^src\/(config|clock|errors)\.ts$/;
+    const ofDoctor = /^src\/(config|clock|errors|version)\.ts$|^src\/(db|twilio)\//;
+    const wrong = imports.filter(({ file, to }) => !(file.startsWith('src/cli/doctor/') ? ofDoctor : own).test(to));
+    expect(wrong).toEqual([]);
+    expect(files.filter(({ file }) => !file.startsWith('src/cli/')).filter(({ text }) => /\/cli\//.test(text))).toEqual(
+      [],
+    );
+  });
+
+  test('one file of the command line speaks HTTP', () => {
+    const speakers = placesOf(/from 'node:https?'|\bfetch\(/).filter((file) => file.startsWith('src/cli/'));
+    expect(speakers).toEqual(['src/cli/api.ts']);
   });
 });

@@ -38,7 +38,7 @@ async function watch(api: Api, done: Promise<unknown>): Promise<void> {
     while ((await within(everyMs, done)) === 'too late') {
       const progress = await within(LOOK_WITHIN_MS, look(api));
       if (progress === 'too late' || progress === null) continue;
-      remark(isTerminal ? `\r${bar(progress)}` : `${sentence(progress)}\n`);
+      remark(isTerminal ? `\r${bar(progress)}` : `${inWords(progress)}\n`);
     }
   } finally {
     if (isTerminal) remark(`\r${' '.repeat(WIDTH - 1)}\r`);
@@ -66,24 +66,25 @@ function tellItMayRun(error: unknown): never {
   });
 }
 
-const BAR = 24;
+const BAR = 16;
 
 /** One line of less than 80 columns, which the next one covers. */
 export function bar(progress: Progress): string {
-  const { total, asked, changed, failed, redacted } = progress;
-  const part = total === 0 ? 0 : Math.min(1, asked / total);
+  const part = progress.total === 0 ? 0 : Math.min(1, progress.asked / progress.total);
   const full = Math.floor(part * BAR);
-  const words = `${grouped(asked)}/${grouped(total)} asked, ${grouped(changed)} changed, ${grouped(failed)} failed, ${grouped(redacted)} emptied`;
-  return `[${'#'.repeat(full)}${'.'.repeat(BAR - full)}] ${words}`.slice(0, WIDTH - 1).padEnd(WIDTH - 1);
+  return `[${'#'.repeat(full)}${'.'.repeat(BAR - full)}] ${inWords(progress)}`.slice(0, WIDTH - 1).padEnd(WIDTH - 1);
 }
 
-function sentence({ total, asked, changed, failed, redacted }: Progress): string {
-  return `${grouped(asked)} of ${grouped(total)} asked, ${grouped(changed)} changed, ${grouped(failed)} failed, ${grouped(redacted)} emptied`;
+/** How many were emptied is known at the end, and emptying comes last. */
+function inWords({ running, total, asked, changed, failed }: Progress): string {
+  const failures = failed === 0 ? '' : `, ${grouped(failed)} failed`;
+  const now = running && asked >= total ? ', emptying' : '';
+  return `${grouped(asked)} of ${grouped(total)} asked, ${grouped(changed)} changed${failures}${now}`;
 }
 
 function summary({ asked, changed, gone, failed, redacted }: Progress): string {
   const parts = [
-    `Done: Twilio was asked about ${count(asked, 'message')}; ${grouped(changed)} changed, and ${grouped(redacted)} were emptied.`,
+    `Done: Twilio was asked about ${count(asked, 'message')}, and ${grouped(changed)} changed. ${count(redacted, 'text was', 'texts were')} emptied there by it.`,
     ...(gone > 0 ? [`Twilio no longer has ${count(gone, 'message')}.`] : []),
     ...(failed > 0 ? [`About ${count(failed, 'message')} it could not be asked; they are asked about again.`] : []),
   ];

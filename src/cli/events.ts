@@ -22,22 +22,30 @@ export const events: Command = {
   },
 };
 
-/** A line with the date wherever a new day begins. */
+/** A line with the date wherever a new day begins; a SID where it is first heard of: a second one is a second copy. */
 function tell(story: readonly WireEvent[]): string {
+  const firstOf = new Map<string, WireEvent>();
+  for (const event of story) {
+    const sid = event.twilio_sid;
+    if (sid !== undefined && !firstOf.has(sid)) firstOf.set(sid, event);
+  }
   return story
     .map((event, n) => {
       const before = story[n - 1];
       const day = event.at.slice(0, 10);
       const heading = before?.at.slice(0, 10) === day ? '' : `${printable(day)}\n`;
-      return heading + line(event, before);
+      const isNewSid = event.twilio_sid !== undefined && firstOf.get(event.twilio_sid) === event;
+      return heading + line(event, before, isNewSid);
     })
     .join('');
 }
 
-function line(event: WireEvent, before: WireEvent | undefined): string {
+function line(event: WireEvent, before: WireEvent | undefined, isNewSid: boolean): string {
   const gap = before === undefined ? '' : `+${inWords(Date.parse(event.at) - Date.parse(before.at))}`;
   const head = `  ${printable(event.at.slice(11, 23))} ${gap.padStart(9)}  ${printable(event.actor).padEnd(8)}  `;
-  return head + wrap(withoutNumbers(event.summary) + changeOf(event), ' '.repeat(head.length)).slice(head.length);
+  const sid = isNewSid ? ` ${printable(event.twilio_sid ?? '')}` : '';
+  const said = withoutNumbers(event.summary) + changeOf(event) + sid;
+  return head + wrap(said, ' '.repeat(head.length)).slice(head.length);
 }
 
 function changeOf({ status_before, status_after }: WireEvent): string {

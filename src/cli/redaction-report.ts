@@ -35,43 +35,36 @@ function statement(figures: Redactions, tenant: Tenant): string {
     `Created:   ${figures.from} to ${figures.to}, both included`,
     `As of:     ${secondOf(figures.measurement_timestamp)} UTC`,
   ];
-  const paragraphs = [atTwilio(figures), outstanding(figures), unfinished(figures), here(figures)];
-  return `${heading.map((line) => `${printable(line)}\n`).join('')}\n${paragraphs
-    .filter((p) => p !== '')
-    .map((p) => wrap(p))
-    .join('\n')}`;
+  const paragraphs = [ended(figures), outstanding(figures), leftAlone(figures), unfinished(figures), here(figures)];
+  const written = paragraphs.filter((paragraph) => paragraph !== null).map((paragraph) => wrap(paragraph));
+  return `${heading.map((line) => `${printable(line)}\n`).join('')}\n${written.join('\n')}`;
 }
 
-function atTwilio({ finished, emptied_at_twilio }: Redactions): string {
-  if (finished === 0) return 'No message of this period has reached its end.';
-  return `${count(finished, 'message')} reached ${finished === 1 ? 'its' : 'their'} end. Of ${isAre(emptied_at_twilio)} it is proved by Twilio's own answer that Twilio's copy of the text is empty or gone.`;
-}
-
-function isAre(number: number): string {
-  return number === 0 ? 'none of them' : count(number, 'of them', 'of them');
+function ended({ finished, emptied_at_twilio }: Redactions): string {
+  if (finished === 0) return 'No message that Twilio had the text of has reached its end.';
+  const those = `${count(finished, 'message')} that Twilio had the text of reached ${finished === 1 ? 'its' : 'their'} end. `;
+  if (emptied_at_twilio === 0) return `${those}None of them is recorded as emptied at Twilio.`;
+  const emptied = count(emptied_at_twilio, 'of them is', 'of them are');
+  return `${those}${emptied} recorded as emptied at Twilio: its answer showed an empty text, or it no longer had the message.`;
 }
 
 function outstanding({ outstanding: open, oldest_outstanding }: Redactions): string {
   if (open === 0) return 'None is outstanding.';
-  const oldest = oldest_outstanding === undefined ? '' : ` The oldest is of ${secondOf(oldest_outstanding)} UTC.`;
-  return `${count(open, 'message is', 'messages are')} outstanding: finished, but Twilio's copy of the text has not been proved empty yet. The service goes on trying.${oldest}`;
+  const oldest =
+    oldest_outstanding === undefined ? '' : ` The oldest was recorded on ${secondOf(oldest_outstanding)} UTC.`;
+  return `${count(open, 'of them is', 'of them are')} outstanding: not emptied at Twilio yet, and tried again until done.${oldest}`;
 }
 
-function unfinished({ unfinished: open, left_alone }: Redactions): string {
-  return [
-    ...(open > 0
-      ? [
-          `${count(open, 'message has', 'messages have')} not reached ${open === 1 ? 'its' : 'their'} end; the text is emptied at Twilio afterwards.`,
-        ]
-      : []),
-    ...(left_alone > 0
-      ? [
-          `${count(left_alone, 'message was', 'messages were')} left alone: older than 7 days when this service took over the database, so that nothing is emptied at Twilio until an operator says so.`,
-        ]
-      : []),
-  ].join(' ');
+function leftAlone({ left_alone }: Redactions): string | null {
+  if (left_alone === 0) return null;
+  return `${count(left_alone, 'of them was', 'of them were')} left alone: older than 7 days when this service took over from the Python service, and not emptied at Twilio by it.`;
+}
+
+function unfinished({ unfinished: open }: Redactions): string | null {
+  if (open === 0) return null;
+  return `${count(open, 'more message has', 'more messages have')} not reached ${open === 1 ? 'its' : 'their'} end: Twilio has the text, and may not be asked to empty it before.`;
 }
 
 function here({ emptied_here, numbers_emptied_here }: Redactions): string {
-  return `In this service's own database the text of ${count(emptied_here, 'message')} and the number of ${count(numbers_emptied_here, 'message')} have been emptied.`;
+  return `In this service's own database the text of ${count(emptied_here, 'message')} and the number of ${count(numbers_emptied_here, 'message')} have been emptied. Deleted messages are included everywhere above.`;
 }

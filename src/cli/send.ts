@@ -10,7 +10,9 @@ import { readMessage } from './wire.ts';
 import { printable, wrap } from './words.ts';
 
 const ANSWER_WITHIN_MS = 20_000;
-const PAUSE_AFTER_BREAK_MS = 1_000;
+/** Twice as long each time. */
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 10_000;
 
 export const send: Command = {
   about:
@@ -89,11 +91,11 @@ type Sending = { readonly headers: Record<string, string>; readonly body: string
 async function askUntilAnswered(api: Api, sending: Sending): Promise<Reply> {
   const giveUpAt = performance.now() + api.timeoutMs;
   let mayHaveArrived = false;
-  for (;;) {
+  for (let breakMs = FIRST_PAUSE_MS; ; breakMs = Math.min(breakMs * 2, LONGEST_PAUSE_MS)) {
     const timeoutMs = Math.max(1, Math.min(ANSWER_WITHIN_MS, Math.round(giveUpAt - performance.now())));
     const reply = await api.ask({ method: 'POST', path: '/dhos/v1/sms', timeoutMs, ...sending }).catch(asNoReply);
     if (reply instanceof NoReply) mayHaveArrived ||= reply.mayHaveArrived;
-    const pauseMs = reply instanceof NoReply ? PAUSE_AFTER_BREAK_MS : pauseAskedFor(reply);
+    const pauseMs = reply instanceof NoReply ? breakMs : pauseAskedFor(reply);
     const isLast = pauseMs === null || performance.now() + pauseMs >= giveUpAt;
     if (isLast && reply instanceof NoReply) throw notKnown(reply, mayHaveArrived);
     if (isLast) return reply as Reply;

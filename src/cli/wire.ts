@@ -34,6 +34,7 @@ const event = z.object({
   summary: word,
   status_before: word.optional(),
   status_after: word.optional(),
+  twilio_sid: word.optional(),
 });
 export type WireEvent = z.infer<typeof event>;
 

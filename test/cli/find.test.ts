@@ -82,6 +82,7 @@ describe('events', () => {
       /^ +[\d:.]{12} +\+[\d.]+ m?s +twilio +Twilio called back: delivered\. \[\w+ →\s+delivered\]$/m,
     );
     expect(stdout).not.toMatch(/900123|canary/);
+    expect(stdout.match(/SM[0-9a-f]{32}/g), 'each SID once, where it is first heard of').toHaveLength(1);
     expect(widest(stdout)).toBeLessThanOrEqual(80);
   });
 

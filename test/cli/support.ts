@@ -9,6 +9,8 @@ export type Ended = { readonly code: number | null; readonly stdout: string; rea
 export type CliRun = {
   /** What it has written to stderr so far. */
   remarks(): string;
+  /** Stops reading after the first bytes, as `head` does. */
+  closeStdout(): Promise<void>;
   readonly ended: Promise<Ended>;
 };
 
@@ -30,6 +32,10 @@ export function startCli(args: readonly string[], env: Record<string, string> = 
   child.stdin.end(input);
   return {
     remarks: () => written.stderr,
+    closeStdout: async () => {
+      await once(child.stdout, 'data');
+      child.stdout.destroy();
+    },
     ended: once(child, 'close').then(([code]) => ({ code, ...written })),
   };
 }

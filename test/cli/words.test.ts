@@ -86,12 +86,12 @@ describe('the progress bar', () => {
     const filled = [0, 1, 1_241, 2_480, 2_481].map(
       (asked) => /#*/.exec(bar({ ...nothing, total: 2_481, asked }).slice(1))?.[0].length,
     );
-    expect(filled).toEqual([0, 0, 12, 23, 24]);
-    expect(bar({ ...nothing, total: 2_481, asked: 1_241, changed: 3 })).toContain('] 1,241/2,481 asked, 3 changed');
+    expect(filled).toEqual([0, 0, 8, 15, 16]);
+    expect(bar({ ...nothing, total: 2_481, asked: 1_241, changed: 3 })).toContain('] 1,241 of 2,481 asked, 3 changed');
   });
 
   test('is always one line of 79 columns, also before and past the end', () => {
     const huge = { running: true, total: 1e6, asked: 2e6, changed: 1e6, gone: 0, failed: 1e6, redacted: 1e6 };
-    for (const progress of [nothing, huge]) expect(bar(progress)).toMatch(/^\[[#.]{24}\] .{52}$/);
+    for (const progress of [nothing, huge]) expect(bar(progress)).toMatch(/^\[[#.]{16}\] .{60}$/);
   });
 });
