@@ -10,11 +10,13 @@ import { listen } from './http/listen.ts';
 import { buildServer } from './http/server.ts';
 import { startBackground } from './jobs/background.ts';
 import { bulkUpdate } from './jobs/bulk-update.ts';
+import { retain } from './jobs/retention.ts';
 import { startTimetable } from './jobs/timetable.ts';
 import type { Log } from './log.ts';
 import { acceptMessage } from './message/accept.ts';
 import { joinKeptCallbacks, receiveCallback } from './message/callback.ts';
 import { aboutOf, recordCallbacks, type ToRecord } from './message/callbacks.ts';
+import { eraseMessage } from './message/erase.ts';
 import { purgeKeys } from './message/idempotency-keys.ts';
 import { makeKeyedHash } from './message/keyed-hash.ts';
 
@@ -56,6 +58,7 @@ export type Options = {
 };
 
 const HOUR_MS = 3_600_000;
+const RETENTION_EVERY_MS = 600_000;
 const SWEEP_EVERY_MS = 20_000;
 
 /** The composition root: builds each thing once and hands each only what it needs. */
@@ -111,11 +114,24 @@ export async function startService(
       about: aboutOf,
     });
     const join = () => joinKeptCallbacks(db);
+    const hash = makeKeyedHash(config.database.hashKey ?? (await readHashKey(db)));
+    const { countryCode, retention } = config;
+    const emptying = {
+      db,
+      hash,
+      countryCode,
+      countEmptied: (what: string, count: number) => metrics.emptied.inc({ what }, count),
+    };
+    const days = { text: retention.contentDays, number: retention.numberDays };
+    const retaining = { ...emptying, log, days, stopping: stopping.signal };
     const timetable = startTimetable(
       [
         { name: 'join kept callbacks', everyMs: SWEEP_EVERY_MS, run: join },
         { name: 'redact second copies', everyMs: SWEEP_EVERY_MS, run: () => redactor.redactDuplicates() },
         { name: 'forget old idempotency keys', everyMs: HOUR_MS, run: () => purgeKeys(db) },
+        ...(days.text + days.number > 0
+          ? [{ name: 'retention', everyMs: RETENTION_EVERY_MS, run: () => retain(retaining) }]
+          : []),
       ],
       log,
     );
@@ -125,7 +141,6 @@ export async function startService(
     let baseUrl = '';
     const callbackUrl = () => config.twilio.callbackUrl ?? `${baseUrl}/dhos/v1/sms/callback`;
     const { settleMs, ambiguousSend, duplicateWindowS } = config.sending;
-    const hash = makeKeyedHash(config.database.hashKey ?? (await readHashKey(db)));
     const slots = makeSlots(config.twilio.maxConcurrency);
     const pace = newPace();
     const recordSaid = shareCommits({
@@ -193,7 +208,7 @@ export async function startService(
         clock,
         slots,
         twilioTimeoutMs: config.twilio.timeoutMs,
-        countryCode: config.countryCode,
+        countryCode,
         isQuiet,
         accept: (order) => acceptMessage({ db, log, record, hash, settleMs, duplicateWindowS }, order),
         send: (licence, requestLog) => sendMessage({ ...sending, log: requestLog }, licence),
@@ -209,6 +224,7 @@ export async function startService(
         onDuplicate,
         countCallback: (result) => metrics.callbacks.inc({ result }),
       },
+      erase: (uuid, tenant) => eraseMessage(emptying, uuid, tenant),
       bulkUpdate: {
         db,
         run: () =>

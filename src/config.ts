@@ -11,6 +11,7 @@ export type Config = {
   readonly countryCode: string;
   readonly log: LogConfig;
   readonly sending: SendingConfig;
+  readonly retention: RetentionConfig;
   /** After SIGTERM, how long readiness says 503 before the service stops taking requests. */
   readonly shutdownDelayMs: number;
 };
@@ -22,6 +23,9 @@ type SendingConfig = {
   /** 0 = the same text again is a message of its own. */
   readonly duplicateWindowS: number;
 };
+
+/** How many days after `created` text and number are kept here; 0 = for good. */
+type RetentionConfig = { readonly contentDays: number; readonly numberDays: number };
 
 export type DatabaseConfig = {
   readonly server: { readonly kind: 'external'; readonly url: string } | { readonly kind: 'embedded' };
@@ -59,6 +63,7 @@ type Environment = (typeof environments)[number];
 /** Refuses with one line for each variable that is bad or missing; never repeats a secret. */
 export function readConfig(env: Variables = process.env): Config {
   const reader = new VariableReader(env);
+  const sending = readSending(reader);
   const environment = reader.oneOf('ENVIRONMENT', environments, 'PRODUCTION');
   const config: Config = {
     environment,
@@ -70,7 +75,8 @@ export function readConfig(env: Variables = process.env): Config {
     twilio: readTwilio(reader, environment),
     countryCode: readCountryCode(reader, environment),
     log: readLog(reader),
-    sending: readSending(reader),
+    sending,
+    retention: readRetention(reader, sending.duplicateWindowS),
     // Ctrl-C at a developer's terminal is obeyed at once.
     shutdownDelayMs: reader.integer('SHUTDOWN_DELAY_MS', environment === 'DEVELOPMENT' ? 0 : 3_000, 0, 5_000),
   };
@@ -219,6 +225,19 @@ function readSending(reader: VariableReader): SendingConfig {
     settleMs: reader.integer('SETTLE_MS', 120_000, 0, 3_600_000),
     duplicateWindowS: reader.integer('DUPLICATE_WINDOW_S', 0, 0, 30 * 86_400),
   };
+}
+
+const LONGEST_RETENTION_DAYS = 36_500;
+
+function readRetention(reader: VariableReader, duplicateWindowS: number): RetentionConfig {
+  const contentDays = reader.integer('CONTENT_RETENTION_DAYS', 0, 0, LONGEST_RETENTION_DAYS);
+  const numberDays = reader.integer('NUMBER_RETENTION_DAYS', 0, 0, LONGEST_RETENTION_DAYS);
+  // The hash by which a duplicate is known stands for text and number, and goes with the first of them.
+  const shortest = Math.min(...[contentDays, numberDays].filter((days) => days > 0)) * 86_400;
+  if (duplicateWindowS > shortest) {
+    reader.problem('DUPLICATE_WINDOW_S', 'must not be longer than CONTENT_RETENTION_DAYS or NUMBER_RETENTION_DAYS');
+  }
+  return { contentDays, numberDays };
 }
 
 function readLog(reader: VariableReader): LogConfig {

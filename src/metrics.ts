@@ -95,6 +95,12 @@ export function makeMetrics(
       help: 'Messages that the bulk update which runs in this process has still to ask about',
       registers,
     }),
+    emptied: new Counter({
+      name: 'sms_emptied_total',
+      help: 'What was emptied here by retention or on request: text, number, callback (one whose message never turned up)',
+      labelNames: ['what'],
+      registers,
+    }),
     redactions: new Counter({
       name: 'sms_redactions_total',
       help: 'Attempts to empty a text at Twilio, by result',

@@ -185,3 +185,32 @@ describe('Configuration: as a whole', () => {
     expect(Object.isFrozen(readConfig(development))).toBe(true);
   });
 });
+
+describe('Configuration: CONTENT_RETENTION_DAYS and NUMBER_RETENTION_DAYS', () => {
+  test('both are off unless they are set, each by itself; 0 is off as well', () => {
+    expect(readConfig(development).retention).toEqual({ contentDays: 0, numberDays: 0 });
+    expect(readConfig({ ...development, CONTENT_RETENTION_DAYS: '30' }).retention).toEqual({
+      contentDays: 30,
+      numberDays: 0,
+    });
+    expect(
+      readConfig({ ...development, CONTENT_RETENTION_DAYS: '0', NUMBER_RETENTION_DAYS: '36500' }).retention,
+    ).toEqual({ contentDays: 0, numberDays: 36_500 });
+  });
+  test.each(['CONTENT_RETENTION_DAYS', 'NUMBER_RETENTION_DAYS'])('%s beyond a century is refused', (name) => {
+    for (const days of ['36501', '-1', '1.5', 'never']) {
+      expect(problemsOf({ ...development, [name]: days })).toEqual([`${name} must be a whole number from 0 to 36500`]);
+    }
+  });
+  test('DUPLICATE_WINDOW_S may not reach back further than texts and numbers are kept', () => {
+    const window = { ...development, DUPLICATE_WINDOW_S: '172800' };
+    expect(
+      readConfig({ ...window, CONTENT_RETENTION_DAYS: '2', NUMBER_RETENTION_DAYS: '3' }).sending.duplicateWindowS,
+    ).toBe(172_800);
+    for (const name of ['CONTENT_RETENTION_DAYS', 'NUMBER_RETENTION_DAYS']) {
+      expect(problemsOf({ ...window, [name]: '1' })).toEqual([
+        'DUPLICATE_WINDOW_S must not be longer than CONTENT_RETENTION_DAYS or NUMBER_RETENTION_DAYS',
+      ]);
+    }
+  });
+});

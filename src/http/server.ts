@@ -14,7 +14,7 @@ import { tagAnswers } from './etag.ts';
 import { type HealthDeps, healthRoutes } from './health.ts';
 import { listMessagesRoute } from './list-messages.ts';
 import { messageHistoryRoutes } from './message-history.ts';
-import { messageRoutes } from './messages.ts';
+import { type MessageDeps, messageRoutes } from './messages.ts';
 import { describeApi } from './openapi.ts';
 import { answerError, answerRefusal, problemOf } from './problem.ts';
 import { redactionReportRoute } from './redaction-report.ts';
@@ -26,6 +26,7 @@ export type ServerDeps = {
   readonly isProduction: boolean;
   readonly sendMessage: SendMessageDeps;
   readonly callbacks: CallbackDeps;
+  readonly erase: MessageDeps['erase'];
   readonly bulkUpdate: BulkUpdateRouteDeps;
   readonly health: HealthDeps;
 };
@@ -47,7 +48,7 @@ export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
   const { db, clock } = deps.sendMessage;
   sendMessageRoute(app, deps.sendMessage);
   listMessagesRoute(app, db);
-  messageRoutes(app, db);
+  messageRoutes(app, { db, erase: deps.erase });
   messageHistoryRoutes(app, db);
   await app.register((scope: HttpApp) => callbackRoute(scope, deps.callbacks));
   await app.register((scope: HttpApp) => bulkUpdateRoutes(scope, deps.bulkUpdate));

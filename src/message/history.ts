@@ -161,9 +161,19 @@ function eventInWords({ kind, status_before, status_after, details }: EventRow):
         : 'It was deleted: hidden from callers, still followed.';
     case 'redacted':
       return "Twilio's copy of the text was emptied.";
+    case 'emptied':
+      return emptiedInWords(details);
     default:
       return kind;
   }
+}
+
+function emptiedInWords({ what, why }: EventRow['details']): string {
+  const emptied =
+    what === 'text'
+      ? 'The text was emptied here'
+      : `${what === 'number' ? 'The number was' : 'Text and number were'} emptied here, a keyed hash stands for the number`;
+  return `${emptied}: ${why === 'erase' ? 'a caller asked for it' : 'it had had its days'}.`;
 }
 
 function tellDuplicate(row: DuplicateRow): Happening {

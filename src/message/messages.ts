@@ -13,7 +13,7 @@ export type AtTwilio = { readonly uuid: string; readonly twilioSid: string };
  * Hides a message. One that waits to be sent, claimed by nobody and provably not at Twilio, is cancelled by it. A message of
  * another tenant is left alone and so is one that is deleted already.
  */
-export async function markDeleted(db: Db, uuid: string, tenant: Tenant): Promise<Message | null> {
+export async function markDeleted(db: Db | Tx, uuid: string, tenant: Tenant): Promise<Message | null> {
   const { rows } = await db.query<Message>({
     name: 'mark-deleted',
     text: `
