@@ -5,36 +5,18 @@ import type { Config, DatabaseConfig } from './config.ts';
 import { openDb } from './db/db.ts';
 import { checkDatabase, readHashKey } from './db/installation.ts';
 import { migrateUp } from './db/migrate.ts';
-import { shareCommits } from './db/shared-commits.ts';
 import { listen } from './http/listen.ts';
 import { buildServer } from './http/server.ts';
-import { startBackground } from './jobs/background.ts';
-import { bulkUpdate } from './jobs/bulk-update.ts';
-import { retain } from './jobs/retention.ts';
+import type { Background } from './jobs/background.ts';
 import { startTimetable } from './jobs/timetable.ts';
+import { makeLife } from './life.ts';
 import type { Log } from './log.ts';
-import { acceptMessage } from './message/accept.ts';
-import { joinKeptCallbacks, receiveCallback } from './message/callback.ts';
-import { aboutOf, recordCallbacks, type ToRecord } from './message/callbacks.ts';
-import { eraseMessage } from './message/erase.ts';
-import { purgeKeys } from './message/idempotency-keys.ts';
 import { makeKeyedHash } from './message/keyed-hash.ts';
-
 import { oldestUnresolvedS } from './message/messages.ts';
-
-import { collisionsOf, type Order, recordMessages } from './message/orders.ts';
-import { recordEvidences, type Said } from './message/outcomes.ts';
-
-import { type ReconcileDeps, reconcile } from './message/reconcile.ts';
-import { makeRedactor } from './message/redact.ts';
 import { oldestUnredactedS } from './message/redactions.ts';
-import { type SendDeps, sendMessage } from './message/send.ts';
 import { makeMetrics } from './metrics.ts';
 import type { Simulator } from './simulator/simulator.ts';
-import { statusCallbackUrl } from './twilio/callback-url.ts';
 import { openTwilioClient } from './twilio/client.ts';
-import { makePace, signOf } from './twilio/pace.ts';
-import { makeSlots } from './twilio/slots.ts';
 import { readVersion } from './version.ts';
 
 export type Service = {
@@ -57,11 +39,7 @@ export type Options = {
   readonly simulatorSpeed?: number;
 };
 
-const HOUR_MS = 3_600_000;
-const RETENTION_EVERY_MS = 600_000;
-const SWEEP_EVERY_MS = 20_000;
-
-/** The composition root: builds each thing once and hands each only what it needs. */
+/** The composition root: database, Twilio, the steps of a message's life (life.ts), server, in this order. */
 export async function startService(
   config: Config,
   { log, clock = systemClock, simulatorSpeed = 1 }: Options,
@@ -88,157 +66,29 @@ export async function startService(
       unredactedS: () => oldestUnredactedS(db),
       unresolvedS: () => oldestUnresolvedS(db),
     });
-    const redactor = makeRedactor({
+    let baseUrl = '';
+    const life = makeLife({
+      config,
       db,
       twilio,
+      account,
       log,
-      pace: newPace(),
-      maxConcurrency: config.twilio.maxConcurrency,
-      callWithinMs: config.twilio.timeoutMs,
+      clock,
+      metrics,
+      hash: makeKeyedHash(config.database.hashKey ?? (await readHashKey(db))),
+      callbackUrl: () => config.twilio.callbackUrl ?? `${baseUrl}/dhos/v1/sms/callback`,
       stopping: stopping.signal,
-      countRedaction: (result) => metrics.redactions.inc({ result }),
     });
-    started.defer(() => redactor.drain());
-
-    const onDuplicate = (messageId: string, twilioSid: string) => {
-      metrics.duplicateHandovers.inc();
-      log.error({ messageId, twilioSid }, 'Twilio has a second copy of a message: the patient may have got it twice');
-    };
-
-    const record = shareCommits({
-      record: (orders: readonly Order[]) => recordMessages(db, orders),
-      about: collisionsOf,
-    });
-    const recordCallback = shareCommits({
-      record: (callbacks: readonly ToRecord[]) => recordCallbacks(db, callbacks),
-      about: aboutOf,
-    });
-    const join = () => joinKeptCallbacks(db);
-    const hash = makeKeyedHash(config.database.hashKey ?? (await readHashKey(db)));
-    const { countryCode, retention } = config;
-    const emptying = {
-      db,
-      hash,
-      countryCode,
-      countEmptied: (what: string, count: number) => metrics.emptied.inc({ what }, count),
-    };
-    const days = { text: retention.contentDays, number: retention.numberDays };
-    const retaining = { ...emptying, log, days, stopping: stopping.signal };
-    const timetable = startTimetable(
-      [
-        { name: 'join kept callbacks', everyMs: SWEEP_EVERY_MS, run: join },
-        { name: 'redact second copies', everyMs: SWEEP_EVERY_MS, run: () => redactor.redactDuplicates() },
-        { name: 'forget old idempotency keys', everyMs: HOUR_MS, run: () => purgeKeys(db) },
-        ...(days.text + days.number > 0
-          ? [{ name: 'retention', everyMs: RETENTION_EVERY_MS, run: () => retain(retaining) }]
-          : []),
-      ],
-      log,
-    );
+    started.defer(() => life.redactor.drain());
+    const timetable = startTimetable(life.rounds, log);
     started.defer(() => timetable.stop());
 
-    // Known once the server listens; nothing asks for it earlier.
-    let baseUrl = '';
-    const callbackUrl = () => config.twilio.callbackUrl ?? `${baseUrl}/dhos/v1/sms/callback`;
-    const { settleMs, ambiguousSend, duplicateWindowS } = config.sending;
-    const slots = makeSlots(config.twilio.maxConcurrency);
-    const pace = newPace();
-    const recordSaid = shareCommits({
-      record: (said: readonly Said[]) => recordEvidences(db, said),
-      about: ({ uuid }) => [uuid],
-    });
-    const sending: Omit<SendDeps, 'log'> = {
-      db,
-      clock,
-      twilio,
-      isQuiet,
-      settleMs,
-      recordAnswer: recordSaid,
-      statusCallbackOf: (uuid, n) => statusCallbackUrl(callbackUrl(), config.twilio.callbackOverrides, { uuid, n }),
-      onOutcome: (outcome) => {
-        pace.note(signOf(outcome));
-        metrics.countOutcome(outcome);
-      },
-      onDuplicate,
-      random: Math.random,
-    };
-    const reconciling: ReconcileDeps = {
-      db,
-      twilio,
-      log,
-      isQuiet,
-      record: recordSaid,
-      onAsked: (how, result, count) => metrics.statusChecks.inc({ how, result }, count),
-      onSilent: (count) => metrics.silent.inc(count),
-      stopping: stopping.signal,
-    };
-    const startWork = () =>
-      startBackground({
-        db,
-        log,
-        slots,
-        pace,
-        callWithinMs: config.twilio.timeoutMs,
-        settleMs,
-        send: (licence) => sendMessage({ ...sending, log }, licence),
-        resolve: {
-          db,
-          twilio,
-          log,
-          settleMs,
-          mayResend: ambiguousSend === 'resolve',
-          isQuiet,
-          onLook: (look) => metrics.looks.inc({ look }),
-          onDuplicate,
-          random: Math.random,
-        },
-        reconcile: reconciling,
-        redactor,
-        onExpired: (count) => metrics.expired.inc(count),
-        stopping: stopping.signal,
-      });
-    let work: ReturnType<typeof startBackground> | null = null;
-
+    let work: Background | null = null;
     const app = await buildServer({
       log,
       metrics,
       isProduction: config.environment === 'PRODUCTION',
-      sendMessage: {
-        db,
-        clock,
-        slots,
-        twilioTimeoutMs: config.twilio.timeoutMs,
-        countryCode,
-        isQuiet,
-        accept: (order) => acceptMessage({ db, log, record, hash, settleMs, duplicateWindowS }, order),
-        send: (licence, requestLog) => sendMessage({ ...sending, log: requestLog }, licence),
-        onReady: (uuid) => work?.ready(uuid),
-      },
-      callbacks: {
-        receive: (callback, claim) => receiveCallback(recordCallback, callback, claim),
-        redactor,
-        callbackUrl,
-        authTokens: account.authTokens,
-        accountSid: isQuiet ? null : account.accountSid,
-        isQuiet,
-        onDuplicate,
-        countCallback: (result) => metrics.callbacks.inc({ result }),
-      },
-      erase: (uuid, tenant) => eraseMessage(emptying, uuid, tenant),
-      bulkUpdate: {
-        db,
-        run: () =>
-          bulkUpdate({
-            db,
-            log,
-            joinKeptCallbacks: join,
-            reconcile: (onProgress) => reconcile(reconciling, onProgress),
-            redactor,
-            isQuiet,
-            onRemaining: (count) => metrics.bulkUpdateRemaining.set(count),
-            stopping: stopping.signal,
-          }),
-      },
+      ...life.doors,
       health: {
         checks: {
           serving: async () => (stopping.signal.aborted ? 'shutting down' : 'ok'),
@@ -254,7 +104,7 @@ export async function startService(
     });
     baseUrl = await listen(app, config.listen);
     // Not before there is an address that Twilio can call back.
-    work = startWork();
+    work = life.startWork();
     return {
       baseUrl,
       databaseUrl,
@@ -270,10 +120,6 @@ export async function startService(
     await started.disposeAsync();
     throw error;
   }
-}
-
-function newPace() {
-  return makePace(() => performance.now(), Math.random);
 }
 
 /** Loaded only where it is used, as the embedded PostgreSQL is: a production process carries neither. */

@@ -10,7 +10,7 @@ import {
 } from './outcome.ts';
 
 /** What became of a look-up or a redaction; both are safe to repeat. */
-export type FetchOutcome =
+type FetchOutcome =
   | { readonly kind: 'found'; readonly message: TwilioMessage }
   /** Twilio does not have it (any more). */
   | { readonly kind: 'gone' }

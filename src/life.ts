@@ -1,0 +1,212 @@
+import type { Clock } from './clock.ts';
+import type { Config } from './config.ts';
+import type { Db } from './db/db.ts';
+import { shareCommits } from './db/shared-commits.ts';
+import type { ServerDeps } from './http/server.ts';
+import { type Background, startBackground } from './jobs/background.ts';
+import { bulkUpdate } from './jobs/bulk-update.ts';
+import { retain } from './jobs/retention.ts';
+import type { Job } from './jobs/timetable.ts';
+import type { Log } from './log.ts';
+import { acceptMessage } from './message/accept.ts';
+import { joinKeptCallbacks, receiveCallback } from './message/callback.ts';
+import { aboutOf, recordCallbacks, type ToRecord } from './message/callbacks.ts';
+import { eraseMessage } from './message/erase.ts';
+import { purgeKeys } from './message/idempotency-keys.ts';
+import type { KeyedHash } from './message/keyed-hash.ts';
+import { collisionsOf, type Order, recordMessages } from './message/orders.ts';
+import { recordEvidences, type Said } from './message/outcomes.ts';
+import { type ReconcileDeps, reconcile } from './message/reconcile.ts';
+import { makeRedactor, type Redactor } from './message/redact.ts';
+import { type SendDeps, sendMessage } from './message/send.ts';
+import type { Metrics } from './metrics.ts';
+import { statusCallbackUrl } from './twilio/callback-url.ts';
+import type { TwilioClient } from './twilio/client.ts';
+import { makePace, signOf } from './twilio/pace.ts';
+import { makeSlots } from './twilio/slots.ts';
+
+export type LifeDeps = {
+  readonly config: Config;
+  readonly db: Db;
+  readonly twilio: TwilioClient;
+  /** Whose callbacks are ours. */
+  readonly account: { readonly accountSid: string; readonly authTokens: readonly string[] };
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly hash: KeyedHash;
+  /** Known once the service listens; nothing asks for it earlier. */
+  readonly callbackUrl: () => string;
+  /** Aborted when the service stops. */
+  readonly stopping: AbortSignal;
+};
+
+/** The steps of a message's life, each built once: for the routes, for the claim loops, and what comes round. */
+export type Life = {
+  readonly doors: Pick<ServerDeps, 'sendMessage' | 'callbacks' | 'bulkUpdate' | 'erase'>;
+  readonly rounds: readonly Job[];
+  /** Begins to claim what is due. */
+  startWork(): Background;
+  readonly redactor: Redactor;
+};
+
+const HOUR_MS = 3_600_000;
+const RETENTION_EVERY_MS = 600_000;
+const SWEEP_EVERY_MS = 20_000;
+
+export function makeLife(deps: LifeDeps): Life {
+  const { config, db, twilio, account, log, clock, metrics, hash, callbackUrl, stopping } = deps;
+  const { settleMs, ambiguousSend, duplicateWindowS } = config.sending;
+  const { timeoutMs, maxConcurrency, callbackOverrides } = config.twilio;
+  const { countryCode, retention } = config;
+  const isQuiet = config.twilio.server === 'quiet';
+  const slots = makeSlots(maxConcurrency);
+  const pace = newPace();
+  let work: Background | null = null;
+
+  const onDuplicate = (messageId: string, twilioSid: string) => {
+    metrics.duplicateHandovers.inc();
+    log.error({ messageId, twilioSid }, 'Twilio has a second copy of a message: the patient may have got it twice');
+  };
+  const recordOrder = shareCommits({
+    record: (orders: readonly Order[]) => recordMessages(db, orders),
+    about: collisionsOf,
+  });
+  const recordSaid = shareCommits({
+    record: (said: readonly Said[]) => recordEvidences(db, said),
+    about: ({ uuid }) => [uuid],
+  });
+  const recordCallback = shareCommits({
+    record: (callbacks: readonly ToRecord[]) => recordCallbacks(db, callbacks),
+    about: aboutOf,
+  });
+
+  const redactor = makeRedactor({
+    db,
+    twilio,
+    log,
+    pace: newPace(),
+    maxConcurrency,
+    callWithinMs: timeoutMs,
+    stopping,
+    countRedaction: (result) => metrics.redactions.inc({ result }),
+  });
+  const sending: Omit<SendDeps, 'log'> = {
+    db,
+    clock,
+    twilio,
+    isQuiet,
+    settleMs,
+    recordAnswer: recordSaid,
+    statusCallbackOf: (uuid, n) => statusCallbackUrl(callbackUrl(), callbackOverrides, { uuid, n }),
+    onOutcome: (outcome) => {
+      pace.note(signOf(outcome));
+      metrics.countOutcome(outcome);
+    },
+    onDuplicate,
+    random: Math.random,
+  };
+  const reconciling: ReconcileDeps = {
+    db,
+    twilio,
+    log,
+    isQuiet,
+    record: recordSaid,
+    onAsked: (how, result, count) => metrics.statusChecks.inc({ how, result }, count),
+    onSilent: (count) => metrics.silent.inc(count),
+    stopping,
+  };
+  const emptying = {
+    db,
+    hash,
+    countryCode,
+    countEmptied: (what: string, count: number) => metrics.emptied.inc({ what }, count),
+  };
+  const join = () => joinKeptCallbacks(db);
+  const days = { text: retention.contentDays, number: retention.numberDays };
+  const isKeptForGood = days.text === 0 && days.number === 0;
+  const retaining: Job = {
+    name: 'retention',
+    everyMs: RETENTION_EVERY_MS,
+    run: () => retain({ ...emptying, log, days, stopping }),
+  };
+
+  return {
+    redactor,
+    doors: {
+      sendMessage: {
+        db,
+        clock,
+        slots,
+        twilioTimeoutMs: timeoutMs,
+        countryCode,
+        isQuiet,
+        accept: (order) => acceptMessage({ db, log, record: recordOrder, hash, settleMs, duplicateWindowS }, order),
+        send: (licence, requestLog) => sendMessage({ ...sending, log: requestLog }, licence),
+        onReady: (uuid) => work?.ready(uuid),
+      },
+      callbacks: {
+        receive: (callback, claim) => receiveCallback(recordCallback, callback, claim),
+        redactor,
+        callbackUrl,
+        authTokens: account.authTokens,
+        accountSid: isQuiet ? null : account.accountSid,
+        isQuiet,
+        onDuplicate,
+        countCallback: (result) => metrics.callbacks.inc({ result }),
+      },
+      erase: (uuid, tenant) => eraseMessage(emptying, uuid, tenant),
+      bulkUpdate: {
+        db,
+        run: () =>
+          bulkUpdate({
+            db,
+            log,
+            joinKeptCallbacks: join,
+            reconcile: (onProgress) => reconcile(reconciling, onProgress),
+            redactor,
+            isQuiet,
+            onRemaining: (count) => metrics.bulkUpdateRemaining.set(count),
+            stopping,
+          }),
+      },
+    },
+    rounds: [
+      { name: 'join kept callbacks', everyMs: SWEEP_EVERY_MS, run: join },
+      { name: 'redact second copies', everyMs: SWEEP_EVERY_MS, run: () => redactor.redactDuplicates() },
+      { name: 'forget old idempotency keys', everyMs: HOUR_MS, run: () => purgeKeys(db) },
+      ...(isKeptForGood ? [] : [retaining]),
+    ],
+    startWork: () => {
+      work = startBackground({
+        db,
+        log,
+        slots,
+        pace,
+        callWithinMs: timeoutMs,
+        settleMs,
+        send: (licence) => sendMessage({ ...sending, log }, licence),
+        resolve: {
+          db,
+          twilio,
+          log,
+          settleMs,
+          mayResend: ambiguousSend === 'resolve',
+          isQuiet,
+          onLook: (look) => metrics.looks.inc({ look }),
+          onDuplicate,
+          random: Math.random,
+        },
+        reconcile: reconciling,
+        redactor,
+        onExpired: (count) => metrics.expired.inc(count),
+        stopping,
+      });
+      return work;
+    },
+  };
+}
+
+function newPace() {
+  return makePace(() => performance.now(), Math.random);
+}
