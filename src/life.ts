@@ -14,6 +14,7 @@ import { aboutOf, recordCallbacks, type ToRecord } from './message/callbacks.ts'
 import { eraseMessage } from './message/erase.ts';
 import { purgeKeys } from './message/idempotency-keys.ts';
 import type { KeyedHash } from './message/keyed-hash.ts';
+import { takeUp } from './message/open-messages.ts';
 import { collisionsOf, type Order, recordMessages } from './message/orders.ts';
 import { recordEvidences, type Said } from './message/outcomes.ts';
 import { type ReconcileDeps, reconcile } from './message/reconcile.ts';
@@ -53,6 +54,7 @@ export type Life = {
 const HOUR_MS = 3_600_000;
 const RETENTION_EVERY_MS = 600_000;
 const SWEEP_EVERY_MS = 20_000;
+const TAKE_UP_AT_ONCE = 2_000;
 
 export function makeLife(deps: LifeDeps): Life {
   const { config, db, twilio, account, log, clock, metrics, hash, callbackUrl, stopping } = deps;
@@ -173,6 +175,7 @@ export function makeLife(deps: LifeDeps): Life {
     },
     rounds: [
       { name: 'join kept callbacks', everyMs: SWEEP_EVERY_MS, run: join },
+      { name: 'take up messages from before', everyMs: SWEEP_EVERY_MS, run: () => takeUp(db, TAKE_UP_AT_ONCE) },
       { name: 'redact second copies', everyMs: SWEEP_EVERY_MS, run: () => redactor.redactDuplicates() },
       { name: 'forget old idempotency keys', everyMs: HOUR_MS, run: () => purgeKeys(db) },
       ...(isKeptForGood ? [] : [retaining]),

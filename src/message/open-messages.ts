@@ -16,6 +16,32 @@ export type OpenPlace = { readonly createdText: string; readonly uuid: string };
 const WINDOW = "interval '7 days'";
 const isOpen = `(status IS NULL OR status NOT ${terminal})`;
 
+/**
+ * Messages that were there before this service followed any, of a take-over those that are no history: each gets its step, a few
+ * minutes apart. Once they all have it, this looks at no row any more. Says how many got theirs.
+ */
+export async function takeUp(db: Db, limit: number): Promise<number> {
+  const { rows } = await db.query<{ count: number }>({
+    name: 'take-up',
+    text: `
+      WITH missing AS MATERIALIZED (
+        SELECT message.uuid FROM message, installation
+        WHERE NOT taken_up AND created >= history_before AND step IS NULL AND twilio_sid IS NOT NULL AND redacted IS NULL
+          AND (status ${terminal} OR created >= ${utcNow} - ${WINDOW})
+        LIMIT $1 FOR UPDATE OF message
+      ), taken AS (
+        UPDATE message m SET step = CASE WHEN status ${terminal} THEN 'redact' ELSE 'poll' END,
+          due = ${utcNow} + (1 + 4 * random()) * interval '1 minute'
+        FROM missing WHERE m.uuid = missing.uuid RETURNING m.uuid
+      ), all_taken AS (
+        UPDATE installation SET taken_up = true WHERE NOT taken_up AND NOT EXISTS (SELECT FROM missing)
+      )
+      SELECT count(*)::int AS count FROM taken`,
+    values: [limit],
+  });
+  return rows[0]?.count ?? 0;
+}
+
 /** Those of the last 7 days, the newest first, older than `before`. */
 export async function listOpen(db: Db, before: OpenPlace | null, limit: number): Promise<(OpenMessage & OpenPlace)[]> {
   const { rows } = await db.query<OpenMessage & OpenPlace>({

@@ -12,6 +12,7 @@ import {
   type Polled,
   recordPolled,
   type ToPoll,
+  takeUp,
 } from './open-messages.ts';
 import { type EvidenceRecorded, recordEvidences, type Said } from './outcomes.ts';
 
@@ -33,6 +34,7 @@ export type Reconciled = { total: number; asked: number; changed: number; gone: 
 
 /** Messages are taken in hand so many at a time, the newest first; the list of Twilio is read for all of them at once. */
 const SLICE = 50_000;
+const TAKE_UP_AT_ONCE = 2_000;
 const PAGE = 1_000;
 /** A page of the list is worth so many fetches (TWILIO.md 16). */
 const FETCHES_A_PAGE = 5;
@@ -47,6 +49,7 @@ const SKEW_MS = 6_000;
  */
 export async function reconcile(deps: ReconcileDeps, onProgress: (so: Reconciled) => void): Promise<Reconciled> {
   const counts: Reconciled = { total: 0, asked: 0, changed: 0, gone: 0, failed: 0 };
+  while ((await takeUp(deps.db, TAKE_UP_AT_ONCE)) > 0);
   for (let last: OpenPlace | null = null; ; ) {
     const open: (OpenMessage & OpenPlace)[] = await listOpen(deps.db, last, SLICE);
     counts.total += open.length;

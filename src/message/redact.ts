@@ -79,10 +79,11 @@ export function makeRedactor(deps: RedactDeps): Redactor {
 
   /** Whoever asks for the same text meanwhile (a callback, the claim loop, a bulk update) gets the same answer. */
   function redact(message: AtTwilio): Promise<RedactOutcome | null> {
-    const already = underWay.get(message.twilioSid);
+    const key = `${message.uuid} ${message.twilioSid}`;
+    const already = underWay.get(key);
     if (already !== undefined) return already;
-    const redacting = redactOnce(message).finally(() => underWay.delete(message.twilioSid));
-    underWay.set(message.twilioSid, redacting);
+    const redacting = redactOnce(message).finally(() => underWay.delete(key));
+    underWay.set(key, redacting);
     return redacting;
   }
 

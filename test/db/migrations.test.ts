@@ -47,9 +47,10 @@ describe('a fresh database', () => {
     await insertMessage(url, "'SM1'");
     const ours = Object.keys(await readColumns(url)).filter((name) => !(name in originalColumns));
     const { rows } = await execute(url, `SELECT ${ours.join(', ')} FROM message`);
-    // Nothing is to be done for it, and nobody doubts whether Twilio has it.
-    const expected = { placeholder: false, unresolved: false, redaction_tries: 0, epoch: 0, attempts: 0, polls: 0 };
-    expect(rows).toEqual([{ ...Object.fromEntries(ours.map((name) => [name, null])), ...expected }]);
+    // It is followed, and nobody doubts whether Twilio has it.
+    const expected = { placeholder: false, unresolved: false, redaction_tries: 0, epoch: 1, attempts: 0, polls: 0 };
+    const followed = { step: 'poll', due: expect.any(Date) };
+    expect(rows).toEqual([{ ...Object.fromEntries(ours.map((name) => [name, null])), ...expected, ...followed }]);
   });
 
   test("has those of the original's indexes that something reads, and one on twilio_sid", async () => {
@@ -292,7 +293,7 @@ describe('migrating down', () => {
     expect(await migrateUp(url)).toEqual(all.slice(2));
     expect(await readSchema(url)).toEqual(schema);
     const { rows } = await execute(url, 'SELECT status, step, unresolved FROM message ORDER BY twilio_sid');
-    // Whether Twilio has the second one was forgotten on the way down.
+    // Who is to be polled, the running service finds out. Whether Twilio has the second one was forgotten on the way down.
     expect(rows).toEqual([
       { status: null, step: null, unresolved: false },
       { status: 'unconfirmed', step: null, unresolved: false },

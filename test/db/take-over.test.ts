@@ -172,7 +172,9 @@ describe('a bulk update after the take-over', () => {
   });
 
   test('asks Twilio about each younger message whose end is not known, and about no other', () => {
-    const asked = twilio.asked.filter(({ method }) => method === 'GET').map(({ path }) => sidIn(path));
+    // Twilio's list, which this one does not have, is tried first.
+    const fetches = twilio.asked.filter(({ method, path }) => method === 'GET' && sidIn(path) !== '');
+    const asked = fetches.map(({ path }) => sidIn(path));
     const unfinished = young.filter(({ hasEnded }) => !hasEnded).map(({ sid }) => sid);
     expect(unfinished.length).toBeGreaterThan(100);
     expect(asked.sort()).toEqual(unfinished.sort());
