@@ -1,4 +1,5 @@
 import { type Db, type Tx, utcNow } from '../db/db.ts';
+import { isEmptied, onlySafe } from './emptyings.ts';
 import { evidenceColumns, evidenceOfCallback, evidenceRow } from './evidence.ts';
 import { evidenceGuard, evidenceSets, judgeRow, terminal } from './forward-only.ts';
 import { type AtTwilio, only } from './messages.ts';
@@ -62,7 +63,8 @@ const recordCallbacksSql = `
     INSERT INTO callback (received, message_uuid, twilio_sid, message_status, error_code, parameters,
                           claimed_uuid, claimed_attempt, status_before, status_after)
     SELECT DISTINCT ON (said.i) ${utcNow}, coalesce(old.uuid, claimed.uuid), said.said_sid, said.word, said.said_code,
-           said.parameters, said.claimed_uuid, said.claimed_attempt, old.status, coalesce(changed.status, old.status)
+           CASE WHEN ${isEmptied('old')} OR ${isEmptied('claimed')} THEN ${onlySafe('said.parameters')} ELSE said.parameters END,
+           said.claimed_uuid, said.claimed_attempt, old.status, coalesce(changed.status, old.status)
     FROM said LEFT JOIN old ON old.i = said.i LEFT JOIN changed ON changed.i = old.i AND changed.uuid = old.uuid
       LEFT JOIN found claimed ON claimed.i = said.i AND claimed.uuid = said.claimed_uuid AND NOT claimed.is_known
     ORDER BY said.i, old.uuid
@@ -132,7 +134,10 @@ export async function claimCallbacks(tx: Tx, messageUuid: string, twilioSid: str
     name: 'claim-callbacks',
     text: `
       WITH claimed AS (
-        UPDATE callback SET message_uuid = $1 WHERE twilio_sid = $2 AND message_uuid IS NULL RETURNING *
+        UPDATE callback SET message_uuid = $1::varchar, parameters = CASE
+          WHEN EXISTS (SELECT FROM message m WHERE m.uuid = $1::varchar AND ${isEmptied('m')})
+          THEN ${onlySafe('parameters')} ELSE parameters END
+        WHERE twilio_sid = $2 AND message_uuid IS NULL RETURNING *
       )
       SELECT twilio_sid AS "twilioSid", message_status AS "messageStatus", error_code AS "errorCode",
              parameters ->> 'ErrorMessage' AS "errorMessage", parameters

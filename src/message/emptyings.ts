@@ -36,9 +36,13 @@ const safeParameters = [
   'SmsStatus',
 ];
 const safeList = `ARRAY[${safeParameters.map((name) => `'${name}'`).join(', ')}]::text[]`;
-const onlySafe = (parameters: string) =>
+/** What a callback of an emptied message may keep, in SQL. */
+export const onlySafe = (parameters: string) =>
   `(SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(${parameters}) WHERE key = ANY(${safeList}))`;
 const holdsMore = (parameters: string) => `(${parameters} - ${safeList}) <> '{}'`;
+
+/** Is text or number of this row empty, in SQL? */
+export const isEmptied = (row: string) => `coalesce(${row}.content_emptied, ${row}.number_emptied) IS NOT NULL`;
 
 const HASHED = 'hashed:';
 const TWILIO_CODE = /^\d{1,6}$/;

@@ -30,7 +30,7 @@ export const lockRow = (name: string, uuid: string) =>
  * - brings_code: also one that comes later than its status (a doubled callback that says more).
  * - was_wrong: we said that Twilio does not have it, or the first end was the wrong one: its reason goes.
  * - next_step, next_due: a contradiction is to be looked at; after a message was sent again Twilio's log is looked at once
- *   more, for an earlier attempt that was accepted after all (G4); else what has ended is redacted and what has not is polled.
+ *   more, for an earlier attempt that was accepted after all (G4), unless its text is emptied here; else what has ended is redacted and what has not is polled.
  *   What ended by a callback is redacted by the replica that took it, and by all when that has not come to pass in time.
  */
 export const judgeRow = `
@@ -48,7 +48,7 @@ export const judgeRow = `
       (said_code IS NOT NULL AND (status = said_status OR moves_forward) AND error_code IS DISTINCT FROM said_code) AS brings_code,
       (moves_forward AND (contradicts OR status IN ('error', 'unconfirmed'))) AS was_wrong,
       (said_date IS NOT NULL AND date_sent IS DISTINCT FROM said_date) AS brings_date,
-      (brings_sid AND attempts > 1 AND EXISTS (
+      (brings_sid AND attempts > 1 AND content_emptied IS NULL AND number_emptied IS NULL AND EXISTS (
         SELECT FROM attempt WHERE message_uuid = uuid AND outcome = 'absent')) AS was_absent,
       (CASE WHEN moves_forward THEN said_status ELSE status END) ${terminal} AS has_ended
     FROM compared
@@ -71,7 +71,8 @@ const isNews = '(old.brings_sid OR old.moves_forward OR old.brings_code OR old.b
 export const evidenceSets = `
   handed_over = CASE WHEN old.brings_sid THEN ${utcNow} ELSE m.handed_over END,
   twilio_sid = old.said_sid,
-  error_message = CASE WHEN old.brings_code OR old.was_wrong THEN old.said_message ELSE m.error_message END,
+  error_message = CASE WHEN NOT (old.brings_code OR old.was_wrong) THEN m.error_message
+    WHEN coalesce(old.content_emptied, old.number_emptied) IS NULL THEN old.said_message END,
   error_code = CASE WHEN old.brings_code OR old.was_wrong THEN old.said_code ELSE m.error_code END,
   placeholder = CASE WHEN old.moves_forward THEN old.said_placeholder ELSE m.placeholder END,
   status = CASE WHEN old.moves_forward THEN old.said_status ELSE m.status END,

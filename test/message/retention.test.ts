@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import { type Db, openDb } from '../../src/db/db.ts';
 import { readHashKey } from '../../src/db/installation.ts';
 import { retain as retainAlone } from '../../src/jobs/retention.ts';
+import { joinKeptCallbacks } from '../../src/message/callback.ts';
 import { type KeyedHash, makeKeyedHash } from '../../src/message/keyed-hash.ts';
 import type { Emptied } from '../../src/message/retention.ts';
 import { canaries, canaryText, placesWith, RECEIVER, SENDER } from '../support/canaries.ts';
@@ -319,6 +320,42 @@ describe('life goes on', () => {
       receiver: numberHash(RECEIVER),
     });
     expect(twilio.asked.some(({ path, form }) => path.includes(sid) && form.Body === '')).toBe(true);
+  });
+
+  test('what comes late for an emptied message leaves nothing of the patient behind', async () => {
+    const { uuid, sid } = await send(2 * DAY_S);
+    const unknown = newSid();
+    await retain(both);
+    const fields = {
+      MessageStatus: 'undelivered',
+      ErrorCode: '30003',
+      ErrorMessage: `${RECEIVER} is off`,
+      Unknown: 'Tweety',
+    };
+    await service.callback({ MessageSid: sid, ...fields });
+    await service.callback({ MessageSid: sid, ...fields }, { query: `?m=${uuid}&a=1` });
+    expect(await rowOf(uuid)).toMatchObject({ status: 'undelivered', error_code: '30003', error_message: null });
+    // One that came before anybody knew its SID, and is joined now.
+    await service.callback({ MessageSid: unknown, ...fields });
+    const other = await insertOriginalRow(service, { created: '2020-01-01T00:00:00', twilio_sid: newSid() });
+    await service.query('DELETE FROM job');
+    await retain(both);
+    await service.query('UPDATE message SET twilio_sid = $2 WHERE uuid = $1', [other.uuid, unknown]);
+    await joinKeptCallbacks(db);
+    expect(await rowOf(other.uuid)).toMatchObject({ status: 'undelivered' });
+    expect(await placesWith(service, canaries)).toEqual([]);
+  });
+
+  test('a SID that comes late for an emptied message starts no look in the log: there is nothing to look for', async () => {
+    const { uuid } = await send(2 * DAY_S);
+    await service.query(
+      "UPDATE message SET twilio_sid = NULL, handed_over = NULL, status = 'unconfirmed', step = NULL, due = NULL, attempts = 2 WHERE uuid = $1",
+      [uuid],
+    );
+    await service.query("UPDATE attempt SET outcome = 'absent' WHERE message_uuid = $1", [uuid]);
+    await retain(both);
+    await service.callback({ MessageSid: newSid(), MessageStatus: 'sent' }, { query: `?m=${uuid}&a=2` });
+    expect(await rowOf(uuid)).toMatchObject({ status: 'sent', step: 'poll' });
   });
 
   test('its idempotency key still stands for it: the same request is answered with the emptied message', async () => {
