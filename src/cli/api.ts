@@ -61,16 +61,26 @@ export function openApi(options: { readonly baseUrl: string; readonly timeoutMs:
     baseUrl,
     timeoutMs: options.timeoutMs,
     ask,
-    demand: async (asking) => refuseRefusal(await ask(asking), baseUrl),
+    demand: async (asking) => {
+      const reply = refuseRefusal(await ask(asking), baseUrl);
+      refuseOtherType(asking, reply.headers);
+      return reply;
+    },
     demandInto: async (asking, sink) => {
       const answer = await begin(asking);
       if (answer.status !== 200) return refuseRefusal(await answer.read(), baseUrl);
+      refuseOtherType(asking, answer.headers);
       return answer.pour(sink);
     },
   };
 }
 
-type Begun = { readonly status: number; read(): Promise<Reply>; pour(sink: Writable): Promise<Reply> };
+type Begun = {
+  readonly status: number;
+  readonly headers: http.IncomingHttpHeaders;
+  read(): Promise<Reply>;
+  pour(sink: Writable): Promise<Reply>;
+};
 
 type Exchange = Pick<Asking, 'method' | 'headers' | 'body'> & {
   readonly timeoutMs: number;
@@ -100,7 +110,7 @@ async function exchange(url: URL, { method = 'GET', headers = {}, body, timeoutM
   }).catch(refuse);
   const reply = { status: response.statusCode ?? 0, headers: response.headers };
   return {
-    status: reply.status,
+    ...reply,
     read: async () => {
       const chunks: Buffer[] = [];
       try {
@@ -133,6 +143,12 @@ function reasonOf(error: unknown, called: string): string {
   if (code.startsWith('HPE_')) return `What listens on ${called} does not speak HTTP. Set --url or POLARIS_SMS_URL.`;
   if (code === 'ECONNRESET') return `The connection to ${called} broke off before the answer was complete.`;
   return `The connection to ${called} failed${code === '' ? '' : ` (${code})`}.`;
+}
+
+/** An older service knows no CSV, and answers with JSON. */
+function refuseOtherType({ headers: asked }: Asking, { 'content-type': type = '' }: http.IncomingHttpHeaders): void {
+  if (asked?.accept !== 'text/csv' || type.startsWith('text/csv')) return;
+  throw new Failure('unreachable', 'The service does not write CSV here: it is older than this command line.');
 }
 
 function refuseRefusal(reply: Reply, baseUrl: string): Reply {

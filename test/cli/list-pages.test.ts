@@ -102,6 +102,7 @@ describe('list', () => {
 
   test('a reader that goes away ends an endless list, without a fault', async () => {
     const { url } = await serve((_query, response) => {
+      response.setHeader('content-type', 'text/csv');
       const write = () => {
         while (!response.destroyed && response.write('x'.repeat(65_536)));
       };
@@ -120,4 +121,14 @@ test('report --csv is what the service writes', async () => {
   const { stdout } = await cli(['report', '--month', '2026-10', '--csv'], operatorAt(url));
   expect(stdout).toBe(csv);
   expect(asked[0]?.accept).toBe('text/csv');
+});
+
+test.for([
+  ['list', '--csv'],
+  ['report', '--month', '2026-10', '--csv'],
+])('JSON is not passed off as CSV: %j', async (args) => {
+  const { url } = await serve((_query, response) => response.setHeader('content-type', 'application/json').end('[]'));
+  const { code, stdout, stderr } = await cli(args, operatorAt(url));
+  expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
+  expect(stderr).toContain('does not write CSV');
 });
