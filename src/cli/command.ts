@@ -2,7 +2,6 @@ import { parseArgs } from 'node:util';
 import { readCliConfig } from '../config.ts';
 import { type Api, openApi } from './api.ts';
 import { type Ending, Failure } from './failure.ts';
-import { WIDTH, wrap } from './words.ts';
 
 /** A flag; `value` is what stands after it, a switch has none. */
 export type Flag = { readonly value?: string; readonly about: string };
@@ -37,7 +36,6 @@ export type Tenant = { readonly trustomer: string | null; readonly product: stri
 
 const commonFlags: Readonly<Record<string, Flag>> = {
   url: { value: 'URL', about: 'where the service is (POLARIS_SMS_URL, else http://127.0.0.1:$PORT)' },
-  timeout: { value: 'S', about: 'give up after so many seconds' },
   json: { about: "the API's JSON as it is, for programs" },
   help: { about: 'this text' },
 };
@@ -47,16 +45,9 @@ const tenantFlags: Readonly<Record<string, Flag>> = {
   product: { value: 'PRODUCT', about: 'for example GDM (POLARIS_SMS_PRODUCT)' },
 };
 
-/** 0, 1, 2 and 3 mean the same for every command. */
-export const exitCodesHelp = `Exit codes:
-  0  done
-  1  the service refused, the message failed, or a check failed
-  2  wrong use
-  3  the service or its database cannot be reached, or it has a fault
-`;
-
-function flagsOf(command: Command): Record<string, Flag> {
-  return { ...command.flags, ...(command.tenant !== 'none' && tenantFlags), ...commonFlags };
+export function flagsOf(command: Command): Record<string, Flag> {
+  const timeout = { value: 'S', about: `give up after so many seconds (${command.timeoutS})` };
+  return { ...command.flags, ...(command.tenant !== 'none' && tenantFlags), ...commonFlags, timeout };
 }
 
 /** Reads the arguments of a command; refuses wrong use, and never repeats what was given: it may be a number. */
@@ -146,23 +137,4 @@ function parse(name: string, flags: Readonly<Record<string, Flag>>, args: readon
 
 export function wrongUse(name: string, sentence: string, cause?: unknown): Failure {
   return new Failure('wrongUse', `${sentence} See polaris-sms ${name} --help.`, { cause });
-}
-
-export function helpOf(name: string, command: Command): string {
-  const usage = ['polaris-sms', name, ...(command.words ?? []).map((word) => `<${word}>`), '[flags]'].join(' ');
-  const examples = command.examples.map((example) => `  polaris-sms ${name} ${example}`.trimEnd()).join('\n');
-  const timeout = { ...commonFlags.timeout, about: `give up after so many seconds (${command.timeoutS})` };
-  const flags = Object.entries({ ...flagsOf(command), timeout })
-    .map(describeFlag)
-    .join('');
-  return `Usage: ${usage}\n\n${wrap(command.about)}\n${flags}\nExamples:\n${examples}\n\n${exitCodesHelp}`;
-}
-
-const FLAG_COLUMN = 24;
-
-function describeFlag([flag, { value, about }]: [string, Flag]): string {
-  const head = `  --${flag}${value === undefined ? '' : ` ${value}`}`.padEnd(FLAG_COLUMN);
-  const [first = '', ...rest] = wrap(about, ' '.repeat(FLAG_COLUMN)).split(/(?<=\n)/);
-  const start = head.length > FLAG_COLUMN ? `${head}\n${first}` : head + first.slice(FLAG_COLUMN);
-  return [start, ...rest].join('').slice(0, WIDTH * 20);
 }

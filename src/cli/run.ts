@@ -1,6 +1,7 @@
 import { CannotStart } from '../errors.ts';
-import { type Command, exitCodesHelp, helpOf, readCall } from './command.ts';
+import { type Command, readCall } from './command.ts';
 import { exitCodes, Failure } from './failure.ts';
+import { exitCodesHelp, helpOf } from './help.ts';
 import { endWithTheReader, print, printJson, remark } from './terminal.ts';
 
 /** The commands; each is loaded when it is called. */

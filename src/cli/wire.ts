@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { type Reply, readJson } from './api.ts';
+import type { Reply } from './api.ts';
 import { Failure } from './failure.ts';
+import { readJson } from './refusal.ts';
 
 /** What the API says, as far as the command line shows it. Fields that come later are passed over. */
 
