@@ -5,6 +5,7 @@ import type { Config, DatabaseConfig } from './config.ts';
 import { openDb } from './db/db.ts';
 import { checkDatabase, readHashKey } from './db/installation.ts';
 import { migrateUp } from './db/migrate.ts';
+import { openStreams } from './db/streams.ts';
 import { listen } from './http/listen.ts';
 import { buildServer } from './http/server.ts';
 import type { Background } from './jobs/background.ts';
@@ -53,6 +54,8 @@ export async function startService(
     if (migrated.length > 0) log.info({ migrations: migrated }, 'the database was migrated');
     const db = openDb({ url: databaseUrl, poolSize: config.database.poolSize });
     started.defer(() => db.close());
+    const streams = openStreams({ url: databaseUrl });
+    started.defer(() => streams.close());
 
     const isQuiet = config.twilio.server === 'quiet';
     const simulator =
@@ -66,6 +69,7 @@ export async function startService(
       unredactedS: () => oldestUnredactedS(db),
       unresolvedS: () => oldestUnresolvedS(db),
     });
+    const hash = makeKeyedHash(config.database.hashKey ?? (await readHashKey(db)));
     let baseUrl = '';
     const life = makeLife({
       config,
@@ -75,7 +79,7 @@ export async function startService(
       log,
       clock,
       metrics,
-      hash: makeKeyedHash(config.database.hashKey ?? (await readHashKey(db))),
+      hash,
       callbackUrl: () => config.twilio.callbackUrl ?? `${baseUrl}/dhos/v1/sms/callback`,
       stopping: stopping.signal,
     });
@@ -89,6 +93,7 @@ export async function startService(
       metrics,
       isProduction: config.environment === 'PRODUCTION',
       ...life.doors,
+      lists: { db, streams, hash, countryCode: config.countryCode },
       health: {
         checks: {
           serving: async () => (stopping.signal.aborted ? 'shutting down' : 'ok'),

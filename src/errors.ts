@@ -12,6 +12,7 @@ export const refusals = {
   forbidden: 403,
   'not found': 404,
   'method not allowed': 405,
+  'not acceptable': 406,
   conflict: 409,
   'too large': 413,
   'unsupported media type': 415,

@@ -6,7 +6,7 @@ export type Tx = {
 };
 
 /** A statement with a name is prepared once a connection; unnamed ones are for what runs rarely. */
-type Statement = {
+export type Statement = {
   readonly name?: string;
   readonly text: string;
   readonly values?: readonly unknown[];
@@ -26,9 +26,9 @@ export type Db = {
 
 /** How long a request waits for a connection, and PostgreSQL works on one statement, before it is given up. */
 const CONNECTION_TIMEOUT_MS = 3_000;
-const STATEMENT_TIMEOUT_MS = 10_000;
+export const STATEMENT_TIMEOUT_MS = 10_000;
 /** The same on our side, for a connection that hangs: a little later than PostgreSQL's own, sooner inside a transaction. */
-const QUERY_TIMEOUT_MS = 11_000;
+export const QUERY_TIMEOUT_MS = 11_000;
 const TRANSACTION_TIMEOUT_MS = 3_000;
 
 /**
@@ -38,22 +38,12 @@ const TRANSACTION_TIMEOUT_MS = 3_000;
 export const utcNow = "date_trunc('milliseconds', now() AT TIME ZONE 'utc')";
 
 export function openDb(options: { url: string; poolSize: number }): Db {
-  const pool = new pg.Pool({
-    connectionString: options.url,
+  const pool = openPool(options.url, {
     max: options.poolSize,
-    application_name: 'polaris-sms',
-    connectionTimeoutMillis: CONNECTION_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
     query_timeout: QUERY_TIMEOUT_MS,
     idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
-    keepAlive: true,
-    types: { getTypeParser: typeParser },
-    // Whatever the server, the role or DATABASE_URL says: G1 rests on the first, reading timestamps on the second. Compiling
-    // a statement (jit) takes longer than any of ours, which PostgreSQL's estimates take for slow.
-    onConnect: (client) => client.query("SET synchronous_commit = on; SET datestyle = 'ISO'; SET jit = off"),
   });
-  // An idle connection that breaks has left the pool already; the next query opens a new one.
-  pool.on('error', () => {});
 
   return {
     query: async <Row extends pg.QueryResultRow>(statement: Statement) =>
@@ -63,6 +53,28 @@ export function openDb(options: { url: string; poolSize: number }): Db {
     pool: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close: () => pool.end(),
   };
+}
+
+/** What every connection of the service has in common; what is particular to some comes on top. */
+export function openPool(url: string, particular: pg.PoolConfig): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: 'polaris-sms',
+    connectionTimeoutMillis: CONNECTION_TIMEOUT_MS,
+    keepAlive: true,
+    types,
+    // Whatever the server, the role or DATABASE_URL says: G1 rests on the first, reading timestamps on the second. Compiling
+    // a statement (jit) takes longer than any of ours, which PostgreSQL's estimates take for slow. Without the last, it may
+    // look for a tenant's newest messages among everybody's, from the newest on: endless for a tenant with none of late.
+    onConnect: (client) =>
+      client.query(
+        "SET synchronous_commit = on; SET datestyle = 'ISO'; SET jit = off; SET enable_incremental_sort = off",
+      ),
+    ...particular,
+  });
+  // An idle connection that breaks has left the pool already; the next query opens a new one.
+  pool.on('error', () => {});
+  return pool;
 }
 
 /** Pool.query would throw the connection away after every error; this keeps those on which PostgreSQL merely said no. */
@@ -125,6 +137,9 @@ function typeParser(oid: number, format?: 'text' | 'binary'): unknown {
   return pg.types.getTypeParser(oid, format);
 }
 
+/** How values become JavaScript's, wherever they are read. */
+export const types = { getTypeParser: typeParser };
+
 /** PostgreSQL cannot be reached, is overloaded, shutting down or read-only: asking again later can help. */
 export class DatabaseUnavailable extends Error {
   override name = 'DatabaseUnavailable';
@@ -140,7 +155,7 @@ export class DatabaseUnavailable extends Error {
 }
 
 /** What PostgreSQL did not say itself came from the connection: cut, timed out, never there. */
-function refuse(error: unknown): never {
+export function refuse(error: unknown): never {
   if (error instanceof pg.DatabaseError) {
     throw /^(08|28|3D|53|57|55P03|25006|40)/.test(error.code ?? '') ? new DatabaseUnavailable(error) : error;
   }

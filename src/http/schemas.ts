@@ -204,6 +204,7 @@ const problemMeanings: Readonly<Record<number, string>> = {
   400: 'The request is wrong: change it. Nothing was recorded or sent',
   403: 'Not yours, or not signed by Twilio. Nothing was changed',
   404: 'There is no such message',
+  406: 'The list is not there in any form that `Accept` names',
   409: 'Not now, or not any more: the answer says why. Nothing was sent by this request',
   413: 'The body is larger than 64 KiB',
   415: 'The Content-Type is not taken here',

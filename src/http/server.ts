@@ -12,7 +12,7 @@ import { closePromptly } from './closing.ts';
 import { countsRoute } from './counts.ts';
 import { tagAnswers } from './etag.ts';
 import { type HealthDeps, healthRoutes } from './health.ts';
-import { listMessagesRoute } from './list-messages.ts';
+import { type ListDeps, listMessagesRoute } from './list-messages.ts';
 import { messageHistoryRoutes } from './message-history.ts';
 import { type MessageDeps, messageRoutes } from './messages.ts';
 import { describeApi } from './openapi.ts';
@@ -25,6 +25,7 @@ export type ServerDeps = {
   readonly metrics: Metrics;
   readonly isProduction: boolean;
   readonly sendMessage: SendMessageDeps;
+  readonly lists: ListDeps;
   readonly callbacks: CallbackDeps;
   readonly erase: MessageDeps['erase'];
   readonly bulkUpdate: BulkUpdateRouteDeps;
@@ -47,7 +48,7 @@ export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
 
   const { db, clock } = deps.sendMessage;
   sendMessageRoute(app, deps.sendMessage);
-  listMessagesRoute(app, db);
+  listMessagesRoute(app, deps.lists);
   messageRoutes(app, { db, erase: deps.erase });
   messageHistoryRoutes(app, db);
   await app.register((scope: HttpApp) => callbackRoute(scope, deps.callbacks));

@@ -48,7 +48,7 @@ const HASHED = 'hashed:';
 const TWILIO_CODE = /^\d{1,6}$/;
 
 /** What stands in the number's place: the same for every spelling of it, so that it is still counted and found. */
-function emptiedNumber(
+export function emptiedNumber(
   { receiver, receiver_e164 }: Pick<Message, 'receiver' | 'receiver_e164'>,
   hash: KeyedHash,
   countryCode: string,

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 
 /** Names a value without telling it: HMAC-SHA256, base64url, 43 characters. `purpose` keeps hashes of two uses apart. */
 export type KeyedHash = (
-  purpose: 'text' | 'idempotency key' | 'request' | 'number',
+  purpose: 'text' | 'idempotency key' | 'request' | 'number' | 'cursor',
   parts: readonly (string | null)[],
 ) => string;
 

@@ -112,7 +112,7 @@ export async function startTestService(
 async function request(url: string, init?: RequestInit): Promise<Answer> {
   const response = await fetch(url, init);
   const body = await response.text();
-  const isJson = /json/.test(response.headers.get('content-type') ?? '');
+  const isJson = /[/+]json/.test(response.headers.get('content-type') ?? '');
   return {
     status: response.status,
     headers: response.headers,
