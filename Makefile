@@ -27,8 +27,8 @@ lint: install ## Mend format and lint
 check: install ## Verify format, lint, types, dead code and lock file; changes nothing
 	npm run --silent check
 
-bench: install ## Measure, beside floors measured in the same run (json=yes: as JSON)
-	npm run --silent bench -- $(if $(filter yes,$(json)),--json)
+bench: install ## Measure, beside floors measured in the same run (json=yes: as JSON; big=yes: with millions of rows, takes an hour)
+	npm run --silent bench -- $(if $(filter yes,$(json)),--json) $(if $(filter yes,$(big)),--big)
 
 # How large the drills are; each is a knob: make chaos MESSAGES=300 SEED=7
 MESSAGES ?= 2000
