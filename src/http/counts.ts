@@ -2,7 +2,9 @@ import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/db.ts';
 import { reportStatusCounts } from '../message/report.ts';
+import { chooseType } from './accept.ts';
 import type { HttpApp } from './app-type.ts';
+import { csvLine } from './csv.ts';
 import { instant, tenantWord } from './fields.ts';
 import { answer, problems, timestamp } from './schemas.ts';
 
@@ -32,6 +34,23 @@ const counts = z
     ],
   });
 
+const json = answer('The counts', counts);
+
+const countsAnswers = {
+  ...json,
+  content: {
+    ...json.content,
+    'text/csv': {
+      schema: z.string().meta({
+        description:
+          'RFC 4180 with a header row, a line for each day and status. A status that a spreadsheet would take for a formula ' +
+          'has an apostrophe in front, and so has one that begins with an apostrophe',
+        examples: ['day,status,count\r\n2019-11-14,delivered,2\r\n2019-11-14,sent,1\r\n'],
+      }),
+    },
+  },
+};
+
 export function countsRoute(app: HttpApp, deps: { readonly db: Db; readonly clock: Clock }): void {
   app.get(
     '/dhos/v1/sms_status_counts',
@@ -40,19 +59,36 @@ export function countsRoute(app: HttpApp, deps: { readonly db: Db; readonly cloc
         summary: 'How many messages a UTC day and status, deleted ones left out',
         tags: ['report'],
         querystring: countsQuery,
-        response: { 200: answer('The counts', counts), ...problems(400, 503) },
+        response: { 200: countsAnswers, ...problems(400, 406, 503) },
       },
     },
-    async ({ query }) => ({
-      data: await reportStatusCounts(deps.db, {
+    async ({ query, headers }, reply) => {
+      const type = chooseType(headers.accept, ['application/json', 'text/csv']);
+      const data = await reportStatusCounts(deps.db, {
         start: query.start_date,
         end: query.end_date,
         trustomerCode: query.trustomer_code ?? null,
         productName: query.product_name ?? null,
-      }),
-      data_type: 'sms_status_counts' as const,
-      description: 'This is a count of the sms statuses',
-      measurement_timestamp: deps.clock.now().toISOString().replace('Z', '+00:00'),
-    }),
+      });
+      reply.header('vary', 'accept');
+      if (type === 'text/csv') {
+        reply.header('content-disposition', 'attachment; filename="sms_status_counts.csv"');
+        return reply.type('text/csv; charset=utf-8; header=present').send(asCsv(data));
+      }
+      const answered: z.output<typeof counts> = {
+        data,
+        data_type: 'sms_status_counts',
+        description: 'This is a count of the sms statuses',
+        measurement_timestamp: deps.clock.now().toISOString().replace('Z', '+00:00'),
+      };
+      return reply.type('application/json; charset=utf-8').send(JSON.stringify(answered));
+    },
   );
+}
+
+function asCsv(data: Awaited<ReturnType<typeof reportStatusCounts>>): string {
+  const lines = Object.entries(data).flatMap(([day, statuses]) =>
+    Object.entries(statuses).map(([status, count]) => csvLine([day, status, count])),
+  );
+  return csvLine(['day', 'status', 'count']) + lines.join('');
 }

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { countsBenchmark } from './counts.ts';
 import { findBenchmarks } from './find.ts';
 import { guaranteeBenchmarks } from './guarantees.ts';
 import { runBenchmarks } from './harness.ts';
@@ -10,17 +11,29 @@ const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     big: { type: 'boolean', default: false },
+    only: { type: 'string', default: '' },
     help: { type: 'boolean', default: false },
   },
 });
 
+const benchmarks = [
+  ...guaranteeBenchmarks,
+  ...findBenchmarks,
+  countsBenchmark(values.big ? 10_000_000 : 1_000_000),
+  ...retentionBenchmarks(values),
+  ...simulatorBenchmarks,
+];
+
 if (values.help) {
-  console.log(
-    'Measures the service and its simulator; takes about seven minutes.\n\n  --json   print JSON instead of a table\n  --big    over tables of the largest size: half an hour more\n  --help   this text',
-  );
+  console.log(`Measures the service and its simulator beside floors of the same run; takes about ten minutes.
+
+  --json        print JSON instead of a table
+  --big         over tables of the largest size: an hour more
+  --only WORDS  only benchmarks whose names hold these words
+  --help        this text
+
+${benchmarks.map(({ name }) => `  ${name}`).join('\n')}`);
 } else {
-  await runBenchmarks(
-    [...guaranteeBenchmarks, ...findBenchmarks, ...retentionBenchmarks(values), ...simulatorBenchmarks],
-    values,
-  );
+  const chosen = benchmarks.filter(({ name }) => name.includes(values.only));
+  await runBenchmarks(chosen, values);
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseCsv, plainCell } from '../support/csv.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { expectProblem } from '../support/http.ts';
 import { execute } from '../support/postgres.ts';
@@ -105,6 +106,67 @@ describe('The counts', () => {
     const found = await between(from, new Date().toISOString(), { trustomer_code: 'today' });
     expect(Object.keys(found)).toEqual([json.created.slice(0, 10)]);
     expect(json.created >= from).toBe(true);
+  });
+});
+
+describe('The counts as CSV', () => {
+  const asked = (accept: string, trustomer_code: string) =>
+    service.call(
+      `/dhos/v1/sms_status_counts?${new URLSearchParams({ start_date: '2017-01-01T00:00:00Z', end_date: '2017-12-31T00:00:00Z', trustomer_code })}`,
+      { headers: { accept } },
+    );
+  const statuses = [
+    '=1+1',
+    "=cmd|' /C calc'!A0",
+    '+1',
+    '-1',
+    '@x',
+    "'quoted",
+    'a,b',
+    'say "hi"',
+    '2\r\nlines',
+    '',
+    null,
+  ];
+
+  beforeAll(async () => {
+    for (const status of statuses) {
+      await insertOriginalRow(service, { created: '2017-03-04 05:06:07', status, trustomer_code: 'csv' });
+    }
+    await insertOriginalRow(service, { created: '2017-03-05 00:00:00', status: 'sent', trustomer_code: 'csv' });
+  });
+
+  test('have a header row, then a line for each day and status, each with its CRLF', async () => {
+    const answer = await asked('text/csv', 'csv');
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get('content-type')).toBe('text/csv; charset=utf-8; header=present');
+    expect(answer.headers.get('content-disposition')).toBe('attachment; filename="sms_status_counts.csv"');
+    expect(answer.headers.get('vary')).toBe('accept');
+    expect(answer.text.startsWith('day,status,count\r\n2017-03-04,')).toBe(true);
+    expect(answer.text.endsWith('2017-03-05,sent,1\r\n')).toBe(true);
+  });
+
+  test('say what the JSON says, and no cell begins as a formula does', async () => {
+    const [, ...lines] = parseCsv((await asked('text/csv', 'csv')).text);
+    const { data } = (await asked('application/json', 'csv')).json;
+    expect(lines.map((line) => line.map(plainCell))).toEqual(
+      Object.entries<Record<string, number>>(data).flatMap(([day, counted]) =>
+        Object.entries(counted).map(([status, count]) => [day, status, String(count)]),
+      ),
+    );
+    expect(lines).toHaveLength(statuses.length + 1);
+    expect(lines.flat().filter((cell) => /^[=+\-@\t\r\n]/.test(cell))).toEqual([]);
+  });
+
+  test('are the header row alone where there is nothing', async () => {
+    expect((await asked('text/csv', 'nobody')).text).toBe('day,status,count\r\n');
+  });
+
+  test('are not asked for by a browser or by nobody: JSON; another form is not acceptable: 406', async () => {
+    const answer = await asked('*/*', 'csv');
+    expect(answer.headers.get('content-type')).toBe('application/json; charset=utf-8');
+    expect(answer.headers.has('content-disposition')).toBe(false);
+    expectProblem(await asked('text/html', 'csv'), 406, 'Accept: this address has application/json, text/csv.');
   });
 });
 
