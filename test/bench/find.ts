@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { get } from 'node:http';
-import { type Stage, setStage } from '../chaos/stage.ts';
-import { type Run, run } from '../support/process.ts';
+import { migrateUp } from '../../src/db/migrate.ts';
+import { setStage } from '../chaos/stage.ts';
+import { execute, withDatabase } from '../support/postgres.ts';
+import { type Run, run, startFlags } from '../support/process.ts';
 import type { Benchmark, Measurement } from './harness.ts';
 import { load, residentMb } from './load.ts';
 
@@ -9,6 +11,7 @@ import { load, residentMb } from './load.ts';
 const FEW = 10_000;
 const MANY = 1_000_000;
 const LOOKS = 500;
+const LOOK_ROUNDS = 5;
 const LISTS = 2;
 const FIRST_BYTES = 9;
 const MAX_GROWTH = 1.5;
@@ -24,23 +27,25 @@ const find: Benchmark = {
     try {
       const stage = await setStage({ seed: 1, speed: 0, postgresSettings: { max_wal_size: '4GB' } });
       started.defer(() => stage.stop());
-      // As `npm start` runs it.
-      const service = await stage.startReplica({ NODE_OPTIONS: '--max-semi-space-size=4' });
+      const fewUrl = withDatabase(stage.databaseUrl, 'few');
+      await execute(stage.databaseUrl, 'CREATE DATABASE few');
+      await migrateUp(fewUrl);
+      progress(`writing ${MANY} rows`);
+      await insertRows(fewUrl, FEW);
+      await insertRows(stage.databaseUrl, MANY);
+
+      const few = await stage.startReplica({ DATABASE_URL: fewUrl }, startFlags);
+      const many = await stage.startReplica({}, startFlags);
       const floor = run('test/bench/floor-list.ts', [stage.databaseUrl], {});
       started.defer(async () => {
         floor.child.kill();
         await floor.ended;
       });
       const [floorUrl] = await floor.printed(/http:\/\/127\.0\.0\.1:\d+/);
-
-      progress(`writing ${FEW} rows`);
-      await insertRows(stage, 1, FEW);
-      const few = await look(service.baseUrl, FEW, progress);
-      progress(`writing ${MANY} rows`);
-      await insertRows(stage, FEW + 1, MANY);
-      const many = await look(service.baseUrl, MANY, progress);
-      const growth = Object.entries(many).map(([what, ms]) => compareLooks(what, ms, few[what] ?? 0));
-      return [...growth, ...(await compareLists(service, floorUrl, progress))];
+      return [
+        ...(await compareLooks(few.baseUrl, many.baseUrl, progress)),
+        ...(await compareLists(many, floorUrl, progress)),
+      ];
     } finally {
       await started.disposeAsync();
     }
@@ -50,49 +55,52 @@ const find: Benchmark = {
 export const findBenchmarks: readonly Benchmark[] = [find];
 
 /** Messages as they are after their life, one a second; number n has the uuid of n. */
-async function insertRows(stage: Stage, from: number, to: number): Promise<void> {
-  await stage.query(
+async function insertRows(databaseUrl: string, count: number): Promise<void> {
+  await execute(
+    databaseUrl,
     `INSERT INTO message (uuid, created, created_by_, modified, modified_by_, sender, receiver, receiver_e164, content, status,
                           twilio_sid, trustomer_code, product_name, redacted)
      SELECT lpad(to_hex(n), 32, '0')::uuid, at, 'unknown', at + interval '2 seconds', 'unknown', '+447700900001', number, number,
        'Your appointment is on Monday at 10:00, in room ' || n || '. Reply STOP to opt out.', 'delivered',
        'SM' || lpad(to_hex(n), 32, '0'), 'ouh', 'gdm', at + interval '2 seconds'
-     FROM generate_series($1::int, $2::int) AS n,
+     FROM generate_series(1, ${count}) AS n,
        LATERAL (SELECT timestamp '2025-01-01' + n * interval '1.001 seconds' AS at, '+447700900' || lpad((n % 1000)::text, 3, '0') AS number)`,
-    [from, to],
   );
-  await stage.query('VACUUM ANALYZE message');
+  await execute(databaseUrl, 'VACUUM ANALYZE message');
 }
 
 const hexOf = (n: number) => n.toString(16).padStart(32, '0');
 const sidOf = (n: number) => `SM${hexOf(n)}`;
 const uuidOf = (n: number) => hexOf(n).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 
-/** Milliseconds of each kind of look, one after another, best of three rounds: what disturbs the machine must not count. */
-async function look(url: string, rows: number, progress: (line: string) => void): Promise<Record<string, number>> {
-  const paths = {
-    'get by id': (n: number) => `/dhos/v1/sms/${uuidOf(1 + ((n * 7919) % rows))}`,
-    'limit=50': () => '/dhos/v1/sms?limit=50',
-    'twilio_sid=': (n: number) => `/dhos/v1/sms?twilio_sid=${sidOf(1 + ((n * 7919) % rows))}`,
-  };
-  const result: Record<string, number> = {};
-  for (const [what, path] of Object.entries(paths)) {
-    progress(`${what} among ${rows}`);
-    const request = (n: number) => ({ method: 'GET' as const, path: path(n), headers });
-    const rounds: number[] = [];
-    for (let round = 0; round < 4; round += 1) {
-      const { seconds } = await load({ url, connections: 1, count: LOOKS, expected: 200, request });
-      rounds.push((seconds * 1000) / LOOKS);
+const pathsOf: Readonly<Record<string, (n: number) => string>> = {
+  'get by id': (n) => `/dhos/v1/sms/${uuidOf(n)}`,
+  'limit=50': () => '/dhos/v1/sms?limit=50',
+  'twilio_sid=': (n) => `/dhos/v1/sms?twilio_sid=${sidOf(n)}`,
+};
+
+/** Each kind of look among few rows and among many, by turns; the best round counts, for what disturbs the machine must not. */
+async function compareLooks(few: string, many: string, progress: (line: string) => void): Promise<Measurement[]> {
+  const measurements: Measurement[] = [];
+  for (const [what, pathOf] of Object.entries(pathsOf)) {
+    const [fewMs, manyMs]: [number[], number[]] = [[], []];
+    for (let round = 1; round <= LOOK_ROUNDS; round += 1) {
+      progress(`${what}, round ${round} of ${LOOK_ROUNDS}`);
+      fewMs.push(await look(few, pathOf, FEW));
+      manyMs.push(await look(many, pathOf, MANY));
     }
-    // The first one warms up.
-    result[what] = Math.min(...rounds.slice(1));
+    const [value, floor] = [Math.min(...manyMs), Math.min(...fewMs)];
+    const target = `≤ ${MAX_GROWTH} × among ${FEW.toLocaleString('en')}`;
+    const isMet = value <= MAX_GROWTH * floor;
+    measurements.push({ what: `${what} among 1,000,000`, value, unit: 'ms', floor, target, isMet });
   }
-  return result;
+  return measurements;
 }
 
-function compareLooks(what: string, ms: number, floor: number): Measurement {
-  const target = `≤ ${MAX_GROWTH} × among ${FEW.toLocaleString('en')}`;
-  return { what: `${what} among 1,000,000`, value: ms, unit: 'ms', floor, target, isMet: ms <= MAX_GROWTH * floor };
+/** Milliseconds of a look, one after another over one connection, at rows that lie far apart. */
+async function look(url: string, pathOf: (n: number) => string, rows: number): Promise<number> {
+  const request = (n: number) => ({ method: 'GET' as const, path: pathOf(1 + ((n * 7919) % rows)), headers });
+  return ((await load({ url, connections: 1, count: LOOKS, expected: 200, request })).seconds * 1000) / LOOKS;
 }
 
 async function compareLists(service: Run & { baseUrl: string }, floorUrl: string, progress: (line: string) => void) {

@@ -13,7 +13,7 @@ export type Stage = {
   query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>;
   readonly simulator: SimulatorProcess;
   /** A replica of the service, which talks to the simulator and is called back at `callbackUrl`. */
-  startReplica(env?: Record<string, string>): Promise<Replica>;
+  startReplica(env?: Record<string, string>, nodeFlags?: readonly string[]): Promise<Replica>;
   /** kill -9 of a session's process: PostgreSQL ends every other one, recovers from its log and goes on. Resolves when it does. */
   crashPostgres(): Promise<void>;
   stop(): Promise<void>;
@@ -64,16 +64,19 @@ export async function setStage(options: StageOptions): Promise<Stage> {
       databaseUrl: postgres.url,
       query,
       simulator,
-      startReplica: async (env = {}) => {
-        const replica = await runService({
-          DATABASE_URL: postgres.url,
-          TWILIO_BASE_URL: simulator.url,
-          TWILIO_ACCOUNT_SID: account.sid,
-          TWILIO_AUTH_TOKEN: account.token,
-          TWILIO_CALL_BACK_URL: options.callbackUrl ?? 'http://127.0.0.1:1/dhos/v1/sms/callback',
-          LOG_LEVEL: 'WARN',
-          ...env,
-        });
+      startReplica: async (env = {}, nodeFlags = []) => {
+        const replica = await runService(
+          {
+            DATABASE_URL: postgres.url,
+            TWILIO_BASE_URL: simulator.url,
+            TWILIO_ACCOUNT_SID: account.sid,
+            TWILIO_AUTH_TOKEN: account.token,
+            TWILIO_CALL_BACK_URL: options.callbackUrl ?? 'http://127.0.0.1:1/dhos/v1/sms/callback',
+            LOG_LEVEL: 'WARN',
+            ...env,
+          },
+          nodeFlags,
+        );
         started.defer(() => end(replica));
         return replica;
       },
