@@ -13,6 +13,7 @@ export async function countByDayAndStatus(
   filter: { start: string; end: string; trustomerCode: string | null; productName: string | null },
 ): Promise<{ day: string; status: string; count: number }[]> {
   const { rows } = await db.query<{ day: string; status: string; count: string }>({
+    name: 'count-by-day',
     text: `
       WITH RECURSIVE period AS (
         SELECT *, first::date AS first_day, last::date - first::date + 1 AS days, first + (last - first) / 2 AS middle
