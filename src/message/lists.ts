@@ -55,7 +55,7 @@ export async function findPlace(stream: Stream, list: List, limit: number): Prom
 /**
  * Never with a name: the best plan depends on how many rows a filter lets through, so PostgreSQL makes one each time.
  * Indexes: message_by_tenant has the order, and serves tenant, range and place; ix_message_receiver and message_by_number
- * a number, message_twilio_sid a SID. Words of status and errors are looked for along message_by_tenant.
+ * a number, message_twilio_sid a SID, message_by_status and message_by_error rare words of status and error codes.
  */
 function select(what: string, list: List, { limit, offset }: { limit: number | null; offset?: number }): Statement {
   const values: unknown[] = [];
