@@ -26,9 +26,10 @@ export async function takeJob(db: Db, name: string, holder: string, leaseMs: num
   const { rows } = await db.query<{ run: number }>({
     name: 'take-job',
     text: `
-      INSERT INTO job AS j (name, run, holder, until, started) VALUES ($1, 1, $2, ${utcNow} + $3::int * interval '1 ms', ${utcNow})
+      INSERT INTO job AS j (name, run, holder, until, started, progress)
+      VALUES ($1, 1, $2, ${utcNow} + $3::int * interval '1 ms', ${utcNow}, '{}')
       ON CONFLICT (name) DO UPDATE SET run = j.run + 1, holder = excluded.holder, until = excluded.until,
-        started = excluded.started, finished = NULL
+        started = excluded.started, finished = NULL, progress = excluded.progress
       WHERE j.holder IS NULL OR j.until <= ${utcNow}
       RETURNING run::int AS run`,
     values: [name, holder, leaseMs],
@@ -50,6 +51,15 @@ export async function renewJob(
     values: [name, holder, leaseMs, progress === null ? null : JSON.stringify(progress)],
   });
   return rowCount === 1;
+}
+
+/** Whoever waits for it takes over work that broke off: it is not held any more, and not finished. */
+export async function abandonJob(db: Db, name: string, holder: string): Promise<void> {
+  await db.query({
+    name: 'abandon-job',
+    text: 'UPDATE job SET holder = NULL, until = NULL WHERE name = $1 AND holder = $2',
+    values: [name, holder],
+  });
 }
 
 export async function finishJob(db: Db, name: string, holder: string, progress: object | null): Promise<void> {

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Db } from '../db/db.ts';
-import { finishJob, readJob, renewJob, takeJob } from '../db/job.ts';
+import { abandonJob, finishJob, readJob, renewJob, takeJob } from '../db/job.ts';
+import { Refusal } from '../errors.ts';
 
 /** Who dies, or hangs, loses the work after so long. */
 const LEASE_MS = 15_000;
@@ -27,15 +28,22 @@ export async function runUnlessRunning(
     await work((so) => {
       progress = so;
     });
-    return 'done';
-  } finally {
     clearInterval(renewing);
     // Should this fail, the lease runs out.
     await finishJob(db, name, holder, progress).catch(() => {});
+    return 'done';
+  } catch (error) {
+    await abandonJob(db, name, holder).catch(() => {});
+    throw error;
+  } finally {
+    clearInterval(renewing);
   }
 }
 
-/** Single flight over all replicas: does the work, or waits until who is at it has done it; takes it over from one that died. */
+/**
+ * Single flight over all replicas: does the work, or waits until who is at it has done it; takes it over from one that died or
+ * broke off. Refuses when this replica stops before it is done.
+ */
 export async function runOnce(
   alone: Alone,
   work: (tell: (progress: object) => void) => Promise<void>,
@@ -50,4 +58,10 @@ export async function runOnce(
     isWaiting = true;
     await delay(ASK_EVERY_MS, undefined, { signal: stopping }).catch(() => {});
   }
+  throw stoppedBefore();
+}
+
+/** What does the work throws it, too, when the service stops in the middle. */
+export function stoppedBefore(): Refusal {
+  return new Refusal('unavailable', 'The service stopped before this was done: ask again.', { retryAfterS: 1 });
 }

@@ -4,7 +4,7 @@ import { readJob } from '../db/job.ts';
 import type { Log } from '../log.ts';
 import type { Reconciled } from '../message/reconcile.ts';
 import type { Redactor } from '../message/redact.ts';
-import { runOnce } from './alone.ts';
+import { runOnce, stoppedBefore } from './alone.ts';
 
 export type BulkUpdateDeps = {
   readonly db: Db;
@@ -40,6 +40,7 @@ async function updateAll(deps: BulkUpdateDeps, tell: (progress: object) => void)
       if (so.total > 0 && so.asked % TELL_EVERY === 0) deps.log.info({ ...so }, 'bulk update: asking Twilio');
     })
     .finally(() => deps.onRemaining(0));
+  if (deps.stopping.aborted) throw stoppedBefore();
   const redacting = deps.redactor.redactAll();
   const redacted = deps.isQuiet ? await redacting : await within(REDACTION_WAIT_MS, redacting);
   redacting.catch((error: unknown) => deps.log.warn({ err: error }, 'bulk update: redactions broke off'));
