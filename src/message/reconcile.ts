@@ -40,6 +40,9 @@ const PAGE = 1_000;
 const FETCHES_A_PAGE = 5;
 const MAX_PAGES = 500;
 const RECORD_AT_ONCE = 250;
+/** Twilio is asked on while what it said is being recorded, but not so far ahead that a slow database fills the memory. */
+const PAGES_AHEAD = 1;
+const FETCHED_AHEAD = 100;
 /** Twilio's dates have no milliseconds, and its clock may differ from ours by some seconds. */
 const SKEW_MS = 6_000;
 
@@ -83,10 +86,12 @@ async function askAbout(
   const answered = new Map<string, 'no news' | 'gone'>();
   // An old database may hold a SID twice.
   const left = Map.groupBy(open, ({ twilioSid }) => twilioSid);
-  const round: Round = { deps, left, answered, counts, onProgress };
+  const round: Round = { deps, left, answered, counts, onProgress, recordings: new Set() };
   onProgress(counts);
   await readList(round, open);
+  await recorded(round, 0);
   const isComplete = await fetchLeft(round);
+  await recorded(round, 0);
   return { answered, isComplete };
 }
 
@@ -96,7 +101,20 @@ type Round = {
   readonly answered: Map<string, 'no news' | 'gone'>;
   readonly counts: Reconciled;
   readonly onProgress: (so: Reconciled) => void;
+  /** Under way; none of them rejects. */
+  readonly recordings: Set<Promise<void>>;
 };
+
+/** Begins a recording, and does not wait for it. */
+function record({ recordings }: Round, recording: Promise<void>): void {
+  const one = recording.finally(() => recordings.delete(one));
+  recordings.add(one);
+}
+
+/** Waits until no more than so many recordings are under way. */
+async function recorded({ recordings }: Round, atMost: number): Promise<void> {
+  while (recordings.size > atMost) await Promise.race(recordings);
+}
 
 /** Newest first, while what is still open is more than five times the pages that are still to be read. */
 async function readList(round: Round, open: readonly OpenMessage[]): Promise<void> {
@@ -104,13 +122,14 @@ async function readList(round: Round, open: readonly OpenMessage[]): Promise<voi
   const oldest = open.reduce((min, { created }) => Math.min(min, created.getTime()), Number.POSITIVE_INFINITY);
   if (left.size <= FETCHES_A_PAGE) return;
   const ours = await countSince(deps.db, new Date(oldest));
-  const recordings: Promise<void>[] = [];
   let next: string | null = null;
   let pagesLeft = Math.ceil(ours / PAGE);
   let listed = 0;
+  // Also a list without end, or one that leads in circles, costs no more than the fetches that it could have saved.
+  const mostPages = Math.min(MAX_PAGES, Math.ceil(left.size / FETCHES_A_PAGE));
   for (
     let pages = 0;
-    left.size > FETCHES_A_PAGE * pagesLeft && pages < MAX_PAGES && !deps.stopping.aborted;
+    left.size > FETCHES_A_PAGE * pagesLeft && pages < mostPages && !deps.stopping.aborted;
     pages += 1
   ) {
     const page = await readPage(deps, next);
@@ -119,8 +138,8 @@ async function readList(round: Round, open: readonly OpenMessage[]): Promise<voi
       break;
     }
     const shown = page.messages.flatMap((message) => take(left, message));
-    // The next page is read while this one is recorded.
-    recordings.push(recordShown(round, shown));
+    await recorded(round, PAGES_AHEAD - 1);
+    record(round, recordShown(round, shown));
     listed += page.messages.length;
     const reached = Date.parse(page.messages.at(-1)?.dateCreated ?? '');
     next = page.next;
@@ -129,7 +148,6 @@ async function readList(round: Round, open: readonly OpenMessage[]): Promise<voi
     const newer = await countSince(deps.db, new Date(reached));
     pagesLeft = Math.max(1, Math.ceil(((ours - newer) * (listed / Math.max(1, newer))) / PAGE));
   }
-  await Promise.all(recordings);
 }
 
 /** Null: the service is stopping. */
@@ -158,7 +176,7 @@ function take(left: Map<string, readonly OpenMessage[]>, said: TwilioMessage): S
 }
 
 async function recordShown(round: Round, shown: readonly Shown[]): Promise<void> {
-  const { deps, counts } = round;
+  const { deps } = round;
   for (let at = 0; at < shown.length; at += RECORD_AT_ONCE) {
     const some = shown.slice(at, at + RECORD_AT_ONCE);
     try {
@@ -166,19 +184,37 @@ async function recordShown(round: Round, shown: readonly Shown[]): Promise<void>
         deps.db,
         some.map(({ message, said }) => saidOf(deps, message, said, 'list')),
       );
-      const changed = recorded.filter(({ isChanged }) => isChanged).length;
-      for (const { message } of some) round.answered.set(message.uuid, 'no news');
-      counts.changed += changed;
-      deps.onAsked('list', 'changed', changed);
-      deps.onAsked('list', 'no news', some.length - changed);
-    } catch (error) {
-      counts.failed += some.length;
-      deps.onAsked('list', 'failed', some.length);
-      deps.log.warn({ err: error, count: some.length }, "what Twilio's list said was not recorded");
+      for (const [n, { message }] of some.entries()) count(round, message, 'list', recorded[n]?.isChanged === true);
+    } catch {
+      // One that PostgreSQL refuses takes no other along.
+      await Promise.all(some.map(({ message, said }) => recordOne(round, message, said, 'list')));
     }
-    counts.asked += some.length;
-    round.onProgress(counts);
+    round.counts.asked += some.length;
+    round.onProgress(round.counts);
   }
+}
+
+async function recordOne(
+  round: Round,
+  message: OpenMessage,
+  said: TwilioMessage,
+  source: 'list' | 'fetch',
+): Promise<void> {
+  const { deps, counts } = round;
+  try {
+    const { isChanged } = await deps.record(saidOf(deps, message, said, source));
+    count(round, message, source, isChanged);
+  } catch (error) {
+    counts.failed += 1;
+    deps.onAsked(source, 'failed', 1);
+    deps.log.warn({ err: error, messageId: message.uuid }, 'what Twilio said of this message was not recorded');
+  }
+}
+
+function count({ deps, counts, answered }: Round, { uuid }: OpenMessage, source: 'list' | 'fetch', isChanged: boolean) {
+  answered.set(uuid, 'no news');
+  if (isChanged) counts.changed += 1;
+  deps.onAsked(source, isChanged ? 'changed' : 'no news', 1);
 }
 
 function saidOf(deps: ReconcileDeps, message: OpenMessage, said: TwilioMessage, source: 'list' | 'fetch'): Said {
@@ -203,14 +239,10 @@ async function fetchOne(round: Round, message: OpenMessage): Promise<Worked> {
   counts.asked += 1;
   round.onProgress(counts);
   switch (fetched.kind) {
-    case 'found': {
-      const result = await recordFetched(deps, message, fetched.message);
-      if (result === 'changed') counts.changed += 1;
-      if (result === 'failed') counts.failed += 1;
-      else round.answered.set(uuid, 'no news');
-      deps.onAsked('fetch', result, 1);
+    case 'found':
+      await recorded(round, FETCHED_AHEAD - 1);
+      record(round, recordOne(round, message, fetched.message, 'fetch'));
       return 'done';
-    }
     case 'gone':
       counts.gone += 1;
       round.answered.set(uuid, 'gone');
@@ -224,19 +256,5 @@ async function fetchOne(round: Round, message: OpenMessage): Promise<Worked> {
       return fetched.isGeneral ? 'general failure' : 'done';
     default:
       return fetched satisfies never;
-  }
-}
-
-async function recordFetched(
-  deps: ReconcileDeps,
-  message: OpenMessage,
-  said: TwilioMessage,
-): Promise<'changed' | 'no news' | 'failed'> {
-  try {
-    const { isChanged } = await deps.record(saidOf(deps, message, said, 'fetch'));
-    return isChanged ? 'changed' : 'no news';
-  } catch (error) {
-    deps.log.warn({ err: error, messageId: message.uuid }, 'what Twilio said of this message was not recorded');
-    return 'failed';
   }
 }
