@@ -39,9 +39,9 @@ const PAGE = 1_000;
 /** A page of the list is worth so many fetches (TWILIO.md 16). */
 const FETCHES_A_PAGE = 5;
 const MAX_PAGES = 500;
-const RECORD_AT_ONCE = 250;
+const RECORD_AT_ONCE = 500;
 /** Twilio is asked on while what it said is being recorded, but not so far ahead that a slow database fills the memory. */
-const PAGES_AHEAD = 1;
+const PAGES_AHEAD = 4;
 const FETCHED_AHEAD = 100;
 /** Twilio's dates have no milliseconds, and its clock may differ from ours by some seconds. */
 const SKEW_MS = 6_000;
