@@ -1,9 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { forEachAtTwilio } from '../../src/twilio/for-each.ts';
 import { makeSlots } from '../../src/twilio/slots.ts';
-
-const never = new AbortController().signal;
 
 describe('places for calls to Twilio', () => {
   test('as many as there are are given at once, and no more', async () => {
@@ -80,60 +77,5 @@ describe('places for calls to Twilio', () => {
       }),
       { numRuns: 300 },
     );
-  });
-});
-
-describe('background work at Twilio', () => {
-  test('is done for every item, ten at once at the most', async () => {
-    let underWay = 0;
-    let most = 0;
-    const done: number[] = [];
-    const ended = await forEachAtTwilio(Array.from({ length: 95 }).keys().toArray(), never, async (n) => {
-      underWay += 1;
-      most = Math.max(most, underWay);
-      await new Promise((resolve) => setImmediate(resolve));
-      underWay -= 1;
-      done.push(n);
-      return n % 3 === 0 ? 'general failure' : 'done';
-    });
-    expect([ended, most, new Set(done).size]).toEqual(['all done', 10, 95]);
-  });
-
-  test('gives up after twenty general failures in a row and leaves the rest', async () => {
-    let asked = 0;
-    const ended = await forEachAtTwilio(Array.from({ length: 1_000 }), never, async () => {
-      asked += 1;
-      return 'general failure';
-    });
-    expect(ended).toBe('gave up');
-    // Nine more may be under way when the twentieth fails.
-    expect(asked).toBeGreaterThanOrEqual(20);
-    expect(asked).toBeLessThan(30);
-  });
-
-  test('one success between failures counts anew', async () => {
-    let asked = 0;
-    const ended = await forEachAtTwilio(Array.from({ length: 200 }), never, async () => {
-      asked += 1;
-      return asked % 15 === 0 ? 'done' : 'general failure';
-    });
-    expect([ended, asked]).toEqual(['all done', 200]);
-  });
-
-  test('begins nothing more once the service stops', async () => {
-    const stopping = new AbortController();
-    let asked = 0;
-    const ended = await forEachAtTwilio(Array.from({ length: 100 }), stopping.signal, async () => {
-      asked += 1;
-      if (asked === 15) stopping.abort();
-      await new Promise((resolve) => setImmediate(resolve));
-      return 'done';
-    });
-    expect(ended).toBe('gave up');
-    expect(asked).toBeLessThan(30);
-  });
-
-  test('nothing to do is done', async () => {
-    expect(await forEachAtTwilio([], never, async () => 'done')).toBe('all done');
   });
 });
