@@ -21,18 +21,22 @@ export async function readJob(db: Db, name: string): Promise<Job | null> {
   return rows[0] ?? null;
 }
 
-/** The number of the run, which is this holder's now; null while somebody else is at it. */
-export async function takeJob(db: Db, name: string, holder: string, leaseMs: number): Promise<number | null> {
+/** The number of the run, which is this holder's now; null while somebody else is at it. `progress` null: that of the last run stays. */
+export async function takeJob(
+  db: Db,
+  name: string,
+  { holder, leaseMs, progress }: { holder: string; leaseMs: number; progress: object | null },
+): Promise<number | null> {
   const { rows } = await db.query<{ run: number }>({
     name: 'take-job',
     text: `
       INSERT INTO job AS j (name, run, holder, until, started, progress)
-      VALUES ($1, 1, $2, ${utcNow} + $3::int * interval '1 ms', ${utcNow}, '{}')
+      VALUES ($1, 1, $2, ${utcNow} + $3::int * interval '1 ms', ${utcNow}, coalesce($4::jsonb, '{}'))
       ON CONFLICT (name) DO UPDATE SET run = j.run + 1, holder = excluded.holder, until = excluded.until,
-        started = excluded.started, finished = NULL, progress = excluded.progress
+        started = excluded.started, finished = NULL, progress = coalesce($4::jsonb, j.progress)
       WHERE j.holder IS NULL OR j.until <= ${utcNow}
       RETURNING run::int AS run`,
-    values: [name, holder, leaseMs],
+    values: [name, holder, leaseMs, progress === null ? null : JSON.stringify(progress)],
   });
   return rows[0]?.run ?? null;
 }

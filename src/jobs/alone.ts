@@ -9,15 +9,20 @@ const LEASE_MS = 15_000;
 const RENEW_EVERY_MS = 1_000;
 const ASK_EVERY_MS = 200;
 
-export type Alone = { readonly db: Db; readonly name: string };
+export type Alone = {
+  readonly db: Db;
+  readonly name: string;
+  /** Does it go on from where the last run ended? Else its progress begins anew. */
+  readonly goesOn: boolean;
+};
 
 /** Does the work, unless any replica is at it already. `tell` says how far it has come, for all to see (`readJob`). */
 export async function runUnlessRunning(
-  { db, name }: Alone,
+  { db, name, goesOn }: Alone,
   work: (tell: (progress: object) => void) => Promise<void>,
 ): Promise<'done' | 'is running'> {
   const holder = randomUUID();
-  const run = await takeJob(db, name, holder, LEASE_MS);
+  const run = await takeJob(db, name, { holder, leaseMs: LEASE_MS, progress: goesOn ? null : {} });
   if (run === null) return 'is running';
   let progress: object | null = null;
   const renewing = setInterval(() => {

@@ -28,7 +28,7 @@ const TELL_EVERY = 1_000;
  * runs on any replica, another one is the same: who asks for it waits for the first.
  */
 export async function bulkUpdate(deps: BulkUpdateDeps): Promise<void> {
-  await runOnce({ db: deps.db, name: NAME }, (tell) => updateAll(deps, tell), deps.stopping);
+  await runOnce({ db: deps.db, name: NAME, goesOn: false }, (tell) => updateAll(deps, tell), deps.stopping);
 }
 
 async function updateAll(deps: BulkUpdateDeps, tell: (progress: object) => void): Promise<void> {

@@ -7,7 +7,7 @@ const JOB = 'retention';
 /** Retention by one replica at a time, from where the last run ended. Null: another one is at it. */
 export async function retain(deps: RetentionDeps): Promise<Emptied | null> {
   let emptied: Emptied | null = null;
-  await runUnlessRunning({ db: deps.db, name: JOB }, async (tell) => {
+  await runUnlessRunning({ db: deps.db, name: JOB, goesOn: true }, async (tell) => {
     const job = await readJob(deps.db, JOB);
     emptied = await emptyWhatIsOver(deps, readProgress(job?.progress ?? {}), tell);
   });

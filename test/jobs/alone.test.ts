@@ -33,7 +33,7 @@ function startWork(db: Db, stopping = never) {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let times = 0;
   const ended = runOnce(
-    { db, name },
+    { db, name, goesOn: false },
     async (tell) => {
       times += 1;
       tell({ times });
@@ -84,7 +84,7 @@ describe('Work that one replica at a time does', () => {
   });
 
   test('whose doer has died is done by who waited, as soon as the lease is over', async () => {
-    await takeJob(one, name, 'a replica that died', 1_500);
+    await takeJob(one, name, { holder: 'a replica that died', leaseMs: 1_500, progress: {} });
     const began = performance.now();
     const second = startWork(other);
     second.end();
@@ -97,10 +97,10 @@ describe('Work that one replica at a time does', () => {
   test('is not begun by who does not want to wait', async () => {
     const first = startWork(one);
     await isRunning(other);
-    expect(await runUnlessRunning({ db: other, name }, async () => {})).toBe('is running');
+    expect(await runUnlessRunning({ db: other, name, goesOn: false }, async () => {})).toBe('is running');
     first.end();
     await first.ended;
-    expect(await runUnlessRunning({ db: other, name }, async () => {})).toBe('done');
+    expect(await runUnlessRunning({ db: other, name, goesOn: false }, async () => {})).toBe('done');
   });
 
   test('that is waited for by a replica that stops is not said to be done', async () => {
@@ -123,7 +123,9 @@ describe('Work that one replica at a time does', () => {
       await new Promise((resolve) => setTimeout(resolve, 50));
       underWay -= 1;
     };
-    const calls = Array.from({ length: 12 }, (_, n) => runOnce({ db: n % 2 === 0 ? one : other, name }, work, never));
+    const calls = Array.from({ length: 12 }, (_, n) =>
+      runOnce({ db: n % 2 === 0 ? one : other, name, goesOn: false }, work, never),
+    );
     await Promise.all(calls);
     expect(most).toBe(1);
   });
@@ -139,20 +141,31 @@ describe('The row of such work', () => {
   });
 
   test('says nothing of the run before once another one has begun', async () => {
-    await takeJob(one, name, 'first', 10_000);
+    await takeJob(one, name, { holder: 'first', leaseMs: 10_000, progress: {} });
     await finishJob(one, name, 'first', { total: 7 });
     expect((await readJob(other, name))?.progress).toEqual({ total: 7 });
-    await takeJob(other, name, 'second', 10_000);
+    await takeJob(other, name, { holder: 'second', leaseMs: 10_000, progress: {} });
     expect(await readJob(one, name)).toMatchObject({ run: 2, isRunning: true, finished: null });
     expect((await readJob(one, name))?.progress).toEqual({});
   });
 
+  test('keeps where the last run ended for work that goes on from there', async () => {
+    const alone = { db: one, name, goesOn: true };
+    await runUnlessRunning(alone, async (tell) => tell({ upTo: 7 }));
+    let found: unknown;
+    await runUnlessRunning(alone, async () => {
+      found = (await readJob(other, name))?.progress;
+    });
+    expect(found).toEqual({ upTo: 7 });
+    expect((await readJob(other, name))?.progress).toEqual({ upTo: 7 });
+  });
+
   test('is the latest holder’s: who slept past its lease can neither renew nor end it', async () => {
-    expect(await takeJob(one, name, 'sleeper', 60_000)).toBe(1);
-    expect(await takeJob(other, name, 'next', 60_000)).toBeNull();
+    expect(await takeJob(one, name, { holder: 'sleeper', leaseMs: 60_000, progress: {} })).toBe(1);
+    expect(await takeJob(other, name, { holder: 'next', leaseMs: 60_000, progress: {} })).toBeNull();
     await execute(database.url, `UPDATE job SET until = until - interval '61 s' WHERE name = '${name}'`);
     expect((await readJob(one, name))?.isRunning).toBe(false);
-    expect(await takeJob(other, name, 'next', 60_000)).toBe(2);
+    expect(await takeJob(other, name, { holder: 'next', leaseMs: 60_000, progress: {} })).toBe(2);
     expect(await renewJob(one, name, { holder: 'sleeper', leaseMs: 60_000, progress: { total: 1 } })).toBe(false);
     await finishJob(one, name, 'sleeper', { total: 1 });
     expect(await readJob(one, name)).toMatchObject({ run: 2, isRunning: true });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Db, openDb } from '../../src/db/db.ts';
-import { firstPoll, pauseAfterPoll, pollsAtAge, SILENT_AT_POLL } from '../../src/message/poll-schedule.ts';
+import { firstPoll, pauseAfterPoll, SILENT_AT_POLL } from '../../src/message/poll-schedule.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
@@ -22,11 +22,6 @@ async function minutesOf(interval: string): Promise<number | null> {
   return rows[0]?.minutes ?? null;
 }
 
-async function pollsAt(age: string): Promise<number> {
-  const { rows } = await db.query<{ polls: number }>({ text: `SELECT ${pollsAtAge(`interval '${age}'`)} AS polls` });
-  return rows[0]?.polls ?? -1;
-}
-
 describe('The schedule of polls', () => {
   test('comes 10 min, 30 min, 2 h, 6 h, 24 h, 72 h and 7 days after the last news, and ends', async () => {
     const ages = [await minutesOf(firstPoll)];
@@ -37,23 +32,6 @@ describe('The schedule of polls', () => {
     }
     expect(ages).toEqual([10, 30, 2 * 60, 6 * 60, 24 * 60, 72 * 60, 7 * 24 * 60]);
     expect(ages[SILENT_AT_POLL - 1]).toBe(72 * 60);
-  });
-
-  test.each([
-    ['9 minutes 59 seconds', 0],
-    ['10 minutes', 1],
-    ['29 minutes 59 seconds', 1],
-    ['30 minutes', 2],
-    ['2 hours', 3],
-    ['23 hours 59 minutes', 4],
-    ['24 hours', 5],
-    ['72 hours', 6],
-    ['6 days 23 hours', 6],
-    ['7 days', 7],
-    ['400 days', 7],
-    ['-1 minute', 0],
-  ])('at an age of %s there would have been %i', async (age, polls) => {
-    expect(await pollsAt(age)).toBe(polls);
   });
 
   test('does not go on after polls that it does not have', async () => {
