@@ -41,12 +41,21 @@ export async function readHistory(db: Db, message: Message): Promise<Happening[]
   const story = [
     recorded(message),
     ...attempts.flatMap(tellAttempt),
-    ...callbacks.map(tellCallback),
+    ...inTurn(callbacks).map(tellCallback),
     ...events.map(tellEvent),
     ...duplicates.map(tellDuplicate),
   ];
   // A stable sort: what happened in the same millisecond keeps the order above.
   return story.sort((a, b) => a.at.getTime() - b.at.getTime());
+}
+
+/** Callbacks have ids in the order in which they changed the message; one that waited for another is told when its turn came. */
+function inTurn(callbacks: readonly CallbackRow[]): CallbackRow[] {
+  let latest = new Date(0);
+  return callbacks.map((row) => {
+    if (row.received > latest) latest = row.received;
+    return { ...row, received: latest };
+  });
 }
 
 function recorded({ created }: Message): Happening {
