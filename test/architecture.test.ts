@@ -16,7 +16,7 @@ const tables =
 /** words ← edges ← tables ← steps ← doors ← roots: who is further right may import who is further left. */
 function layerOf(file: string): number {
   if (
-    /^src\/message\/(status|message|phone-number|evidence|keyed-hash|twilio-log|poll-schedule)\.ts$|^src\/twilio\/error-codes\.ts$/.test(
+    /^src\/message\/(status|message|phone-number|evidence|keyed-hash|twilio-log|poll-schedule|list-reach)\.ts$|^src\/twilio\/error-codes\.ts$/.test(
       file,
     )
   )

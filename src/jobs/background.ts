@@ -177,8 +177,8 @@ function startPolling({ db, log, stopping, reconcile }: BackgroundDeps): DueLoop
       run: async (quiet) => {
         underWay += 1;
         try {
-          const { isComplete } = await pollQuiet(reconcile, quiet);
-          pace.note({ isTrouble: !isComplete });
+          const { isComplete, retryAfterS } = await pollQuiet(reconcile, quiet);
+          pace.note({ isTrouble: !isComplete, retryAfterS });
         } finally {
           underWay -= 1;
         }

@@ -1,9 +1,10 @@
 import type { Db } from '../db/db.ts';
 import type { Log } from '../log.ts';
 import type { PageOutcome, TwilioClient } from '../twilio/client.ts';
-import { forEachAtTwilio, type Worked } from '../twilio/for-each.ts';
+import { type Ended, forEachAtTwilio, type Worked } from '../twilio/for-each.ts';
 import type { TwilioMessage } from '../twilio/outcome.ts';
 import { evidenceOf } from './evidence.ts';
+import { FETCHES_A_PAGE, PAGE, reachOfList } from './list-reach.ts';
 import {
   countSince,
   listOpen,
@@ -35,10 +36,6 @@ export type Reconciled = { total: number; asked: number; changed: number; gone: 
 /** Messages are taken in hand so many at a time, the newest first; the list of Twilio is read for all of them at once. */
 const SLICE = 50_000;
 const TAKE_UP_AT_ONCE = 2_000;
-const PAGE = 1_000;
-/** A page of the list is worth so many fetches (TWILIO.md 16). */
-const FETCHES_A_PAGE = 5;
-const MAX_PAGES = 500;
 const RECORD_AT_ONCE = 500;
 /** Twilio is asked on while what it said is being recorded, but not so far ahead that a slow database fills the memory. */
 const PAGES_AHEAD = 4;
@@ -63,18 +60,18 @@ export async function reconcile(deps: ReconcileDeps, onProgress: (so: Reconciled
 }
 
 /** Messages that have been quiet for long (open-messages.ts, claimToPoll): asked about, and put off when there is no news. */
-export async function pollQuiet(deps: ReconcileDeps, quiet: readonly ToPoll[]): Promise<{ isComplete: boolean }> {
+export async function pollQuiet(deps: ReconcileDeps, quiet: readonly ToPoll[]): Promise<Ended> {
   const counts: Reconciled = { total: quiet.length, asked: 0, changed: 0, gone: 0, failed: 0 };
-  const { answered, isComplete } = await askAbout(deps, quiet, counts, () => {});
+  const { answered, ...ended } = await askAbout(deps, quiet, counts, () => {});
   const polled = quiet.map(({ uuid, epoch }): Polled => ({ uuid, epoch, result: answered.get(uuid) ?? 'failed' }));
   const silent = await recordPolled(deps.db, polled);
   deps.onSilent(silent);
   deps.log.info({ ...counts, silent }, 'quiet messages were polled');
-  return { isComplete };
+  return ended;
 }
 
-/** `answered`: what became of each message that Twilio told of; `isComplete`: Twilio as a whole answered. */
-type Asked = { readonly answered: ReadonlyMap<string, 'no news' | 'gone'>; readonly isComplete: boolean };
+/** `answered`: what became of each message that Twilio told of. */
+type Asked = Ended & { readonly answered: ReadonlyMap<string, 'no news' | 'gone'> };
 
 /** First Twilio's list, as long as that saves requests, then by SID those that it did not show. */
 async function askAbout(
@@ -90,9 +87,9 @@ async function askAbout(
   onProgress(counts);
   await readList(round, open);
   await recorded(round, 0);
-  const isComplete = await fetchLeft(round);
+  const ended = await forEachAtTwilio([...left.values()].flat(), deps.stopping, (message) => fetchOne(round, message));
   await recorded(round, 0);
-  return { answered, isComplete };
+  return { answered, ...ended };
 }
 
 type Round = {
@@ -116,20 +113,18 @@ async function recorded({ recordings }: Round, atMost: number): Promise<void> {
   while (recordings.size > atMost) await Promise.race(recordings);
 }
 
-/** Newest first, while what is still open is more than five times the pages that are still to be read. */
+/** Newest first, as far back as that saves fetches (list-reach.ts). */
 async function readList(round: Round, open: readonly OpenMessage[]): Promise<void> {
   const { deps, left } = round;
-  const oldest = open.reduce((min, { created }) => Math.min(min, created.getTime()), Number.POSITIVE_INFINITY);
-  if (left.size <= FETCHES_A_PAGE) return;
-  const ours = await countSince(deps.db, new Date(oldest));
+  const reach = await reachOfList(open, (moment) => countSince(deps.db, moment));
+  if (reach === null) return;
   let next: string | null = null;
-  let pagesLeft = Math.ceil(ours / PAGE);
+  let wanted = reach.wanted;
+  let pagesLeft = Math.ceil(reach.ours / PAGE);
   let listed = 0;
-  // Also a list without end, or one that leads in circles, costs no more than the fetches that it could have saved.
-  const mostPages = Math.min(MAX_PAGES, Math.ceil(left.size / FETCHES_A_PAGE));
   for (
     let pages = 0;
-    left.size > FETCHES_A_PAGE * pagesLeft && pages < mostPages && !deps.stopping.aborted;
+    wanted > FETCHES_A_PAGE * pagesLeft && pages < reach.mostPages && !deps.stopping.aborted;
     pages += 1
   ) {
     const page = await readPage(deps, next);
@@ -140,13 +135,14 @@ async function readList(round: Round, open: readonly OpenMessage[]): Promise<voi
     const shown = page.messages.flatMap((message) => take(left, message));
     await recorded(round, PAGES_AHEAD - 1);
     record(round, recordShown(round, shown));
+    wanted -= shown.length;
     listed += page.messages.length;
     const reached = Date.parse(page.messages.at(-1)?.dateCreated ?? '');
     next = page.next;
-    if (next === null || !(reached >= oldest - SKEW_MS)) break;
+    if (next === null || !(reached >= reach.until.getTime() - SKEW_MS)) break;
     // Messages of others in the same account fill pages, too: as many for each of ours as so far.
     const newer = await countSince(deps.db, new Date(reached));
-    pagesLeft = Math.max(1, Math.ceil(((ours - newer) * (listed / Math.max(1, newer))) / PAGE));
+    pagesLeft = Math.max(1, Math.ceil(((reach.ours - newer) * (listed / Math.max(1, newer))) / PAGE));
   }
 }
 
@@ -220,14 +216,6 @@ function count({ deps, counts, answered }: Round, { uuid }: OpenMessage, source:
 function saidOf(deps: ReconcileDeps, message: OpenMessage, said: TwilioMessage, source: 'list' | 'fetch'): Said {
   const evidence = evidenceOf({ ...said, sid: message.twilioSid }, source, deps.isQuiet);
   return { uuid: message.uuid, attempt: null, evidence };
-}
-
-/** False: Twilio as a whole does not answer, and the rest was left alone. */
-async function fetchLeft(round: Round): Promise<boolean> {
-  const ended = await forEachAtTwilio([...round.left.values()].flat(), round.deps.stopping, (message) =>
-    fetchOne(round, message),
-  );
-  return ended === 'all done';
 }
 
 async function fetchOne(round: Round, message: OpenMessage): Promise<Worked> {

@@ -107,7 +107,7 @@ export function makeRedactor(deps: RedactDeps): Redactor {
     for (let after: Place | null = null; ; ) {
       const { batch, last } = await claimNextToRedact(db, { limit: BATCH, leaseMs, after });
       const ended = await forEachAtTwilio(batch, stopping, one, deps.maxConcurrency);
-      if (ended === 'gave up' || last === null) return redacted;
+      if (!ended.isComplete || last === null) return redacted;
       after = last;
     }
   }

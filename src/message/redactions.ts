@@ -107,7 +107,12 @@ export async function oldestUnredactedS(db: Db): Promise<number> {
   const { rows } = await db.query<{ age: number }>({
     name: 'oldest-unredacted',
     text: `
-      SELECT coalesce(extract(epoch FROM ${utcNow} - min(created)), 0)::float8 AS age FROM message WHERE step = 'redact'`,
+      WITH oldest AS (
+        SELECT min(created) AS created FROM message WHERE step = 'redact'
+        UNION ALL
+        SELECT min(created) FROM message WHERE step IN ('verify', 'look back') AND redacted IS NULL AND status ${terminal}
+      )
+      SELECT coalesce(extract(epoch FROM ${utcNow} - min(created)), 0)::float8 AS age FROM oldest`,
   });
   return rows[0]?.age ?? 0;
 }

@@ -9,24 +9,28 @@ const TRIES = 5;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
 
-/** `too many`: Twilio did not look at it (429) and asks to wait so long. */
+/** The last one: Twilio did not look at it (429) and asks to wait so long. */
 export type Worked = 'done' | 'general failure' | { readonly tooManyRetryAfterS: number };
+
+/** `isComplete`: no item was left alone; `retryAfterS`: Twilio asks to stay away for longer than work waits. */
+export type Ended = { readonly isComplete: boolean; readonly retryAfterS: number | null };
 
 /**
  * Runs `work` for each item, so many at once. One failure harms no other; after many general failures in a row, or when the
- * service is stopping, the rest is left alone and the answer is `gave up`. Too many requests: all wait as long as Twilio asks,
- * or longer each time, and the item has another turn.
+ * service is stopping, the rest is left alone. Too many requests: all wait as long as Twilio asks, or longer each time, and the item has
+ * another turn; the rest is left alone when Twilio asks for more than half a minute.
  */
 export async function forEachAtTwilio<Item>(
   items: readonly Item[],
   stopping: AbortSignal,
   work: (item: Item) => Promise<Worked>,
   concurrency = BACKGROUND_CONCURRENCY,
-): Promise<'all done' | 'gave up'> {
+): Promise<Ended> {
   const queue = items.values();
   let failuresInARow = 0;
   let pausedUntil = 0;
-  const isOver = () => stopping.aborted || failuresInARow >= GIVE_UP_AFTER;
+  let retryAfterS: number | null = null;
+  const isOver = () => stopping.aborted || failuresInARow >= GIVE_UP_AFTER || retryAfterS !== null;
 
   async function pause(): Promise<void> {
     while (!isOver() && performance.now() < pausedUntil) {
@@ -41,7 +45,8 @@ export async function forEachAtTwilio<Item>(
       const worked = await work(item);
       if (typeof worked === 'string' || n === TRIES) return worked;
       const pauseMs = Math.max(worked.tooManyRetryAfterS * 1000, FIRST_PAUSE_MS * 2 ** (n - 1));
-      pausedUntil = Math.max(pausedUntil, performance.now() + Math.min(pauseMs, LONGEST_PAUSE_MS));
+      if (pauseMs > LONGEST_PAUSE_MS) retryAfterS = Math.max(retryAfterS ?? 0, worked.tooManyRetryAfterS);
+      else pausedUntil = Math.max(pausedUntil, performance.now() + pauseMs);
     }
   }
 
@@ -52,5 +57,5 @@ export async function forEachAtTwilio<Item>(
     }
   };
   await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, worker));
-  return isOver() ? 'gave up' : 'all done';
+  return { isComplete: !isOver(), retryAfterS };
 }

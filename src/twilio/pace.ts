@@ -16,6 +16,8 @@ export type Pace = {
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
+/** What Twilio asks for itself, by Retry-After, counts up to this. */
+const MOST_ASKED_MS = 5 * 60_000;
 
 /** `nowMs` and `random` (0 to 1) are given so that tests can set them. */
 export function makePace(nowMs: () => number, random: () => number): Pace {
@@ -38,7 +40,7 @@ export function makePace(nowMs: () => number, random: () => number): Pace {
       if (nowMs() < pausedUntil) return;
       const askedMs = (sign.retryAfterS ?? 0) * 1000;
       const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** troubles) * (0.5 + random() / 2);
-      pausedUntil = nowMs() + Math.max(Math.min(askedMs, LONGEST_PAUSE_MS), pauseMs);
+      pausedUntil = nowMs() + Math.max(Math.min(askedMs, MOST_ASKED_MS), pauseMs);
       troubles += 1;
     },
   };

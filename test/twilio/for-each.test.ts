@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { forEachAtTwilio } from '../../src/twilio/for-each.ts';
 
 const never = new AbortController().signal;
+const complete = { isComplete: true, retryAfterS: null };
+const incomplete = { isComplete: false, retryAfterS: null };
 
 describe('background work at Twilio', () => {
   test('is done for every item, ten at once at the most', async () => {
@@ -16,7 +18,7 @@ describe('background work at Twilio', () => {
       done.push(n);
       return n % 3 === 0 ? 'general failure' : 'done';
     });
-    expect([ended, most, new Set(done).size]).toEqual(['all done', 10, 95]);
+    expect([ended, most, new Set(done).size]).toEqual([complete, 10, 95]);
   });
 
   test('gives up after twenty general failures in a row and leaves the rest', async () => {
@@ -25,7 +27,7 @@ describe('background work at Twilio', () => {
       asked += 1;
       return 'general failure';
     });
-    expect(ended).toBe('gave up');
+    expect(ended).toEqual(incomplete);
     // Nine more may be under way when the twentieth fails.
     expect(asked).toBeGreaterThanOrEqual(20);
     expect(asked).toBeLessThan(30);
@@ -37,7 +39,7 @@ describe('background work at Twilio', () => {
       asked += 1;
       return asked % 15 === 0 ? 'done' : 'general failure';
     });
-    expect([ended, asked]).toEqual(['all done', 200]);
+    expect([ended, asked]).toEqual([complete, 200]);
   });
 
   test('begins nothing more once the service stops', async () => {
@@ -49,12 +51,12 @@ describe('background work at Twilio', () => {
       await new Promise((resolve) => setImmediate(resolve));
       return 'done';
     });
-    expect(ended).toBe('gave up');
+    expect(ended).toEqual(incomplete);
     expect(asked).toBeLessThan(30);
   });
 
   test('nothing to do is done', async () => {
-    expect(await forEachAtTwilio([], never, async () => 'done')).toBe('all done');
+    expect(await forEachAtTwilio([], never, async () => 'done')).toEqual(complete);
   });
 
   test('has another turn after 429, when Twilio said, and all wait that long', async () => {
@@ -72,7 +74,7 @@ describe('background work at Twilio', () => {
       },
       1,
     );
-    expect([ended, [...tries.values()]]).toEqual(['all done', [2, 1, 1, 1]]);
+    expect([ended, [...tries.values()]]).toEqual([complete, [2, 1, 1, 1]]);
     // One at a time: the first try, and all others after the second that Twilio asked for.
     expect(times.filter((at) => at < 990)).toHaveLength(1);
   });
@@ -84,7 +86,7 @@ describe('background work at Twilio', () => {
       return times.length === 5 ? 'done' : { tooManyRetryAfterS: 0 };
     });
     const pauses = times.slice(1).map((at, n) => at - (times[n] ?? 0));
-    expect([ended, times.length]).toEqual(['all done', 5]);
+    expect([ended, times.length]).toEqual([complete, 5]);
     for (const [n, least] of [490, 990, 1_990, 3_990].entries()) expect(pauses[n]).toBeGreaterThanOrEqual(least);
   });
 
@@ -94,7 +96,7 @@ describe('background work at Twilio', () => {
       asked += 1;
       return item === 'busy' ? { tooManyRetryAfterS: 0 } : 'done';
     });
-    expect([ended, asked]).toEqual(['all done', 6]);
+    expect([ended, asked]).toEqual([complete, 6]);
   });
 
   test('that waits for the end of a pause ends at once when the service stops', async () => {
@@ -104,7 +106,17 @@ describe('background work at Twilio', () => {
       setTimeout(() => stopping.abort(), 20);
       return { tooManyRetryAfterS: 25 };
     });
-    expect(ended).toBe('gave up');
+    expect(ended).toEqual(incomplete);
     expect(performance.now() - began).toBeLessThan(5_000);
+  });
+
+  test('stays away at once when Twilio asks for more than half a minute, and says how long', async () => {
+    let asked = 0;
+    const ended = await forEachAtTwilio(Array.from({ length: 100 }), never, async () => {
+      asked += 1;
+      return { tooManyRetryAfterS: 90 };
+    });
+    expect(ended).toEqual({ isComplete: false, retryAfterS: 90 });
+    expect(asked).toBeLessThanOrEqual(10);
   });
 });
