@@ -50,7 +50,7 @@ function readAsking(call: Call): Asking {
       error_code: call.text('error-code'),
       created_after: after === undefined ? undefined : startOf(after),
       created_before: before === undefined ? undefined : endOf(before),
-      receiver: call.text('receiver'),
+      receiver_e164: call.text('receiver'),
       twilio_sid: call.text('twilio-sid'),
     },
     headers: { ...callerHeaders(call.tenant()), accept: call.is('csv') ? 'text/csv' : 'application/json' },

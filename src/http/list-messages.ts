@@ -11,6 +11,7 @@ import {
   listMessages,
   type Position,
   receiversAlike,
+  receiversAs,
   streamMessages,
 } from '../message/lists.ts';
 import type { Tenant } from '../message/message.ts';
@@ -89,13 +90,17 @@ function openPage(cursors: Cursors, tenant: Tenant, cursor: string, filters: Ask
 }
 
 function readFilters(filters: AskedFilters, { countryCode, hash }: ListDeps): Omit<List, 'tenant' | 'after'> {
-  const { receiver } = filters;
+  const { receiver, receiver_e164: spelled } = filters;
+  const alike = spelled === undefined ? null : receiversAlike(spelled, countryCode, hash);
+  if (spelled !== undefined && alike === null)
+    throw new Refusal('bad request', 'receiver_e164: must be a phone number, in any usual spelling.');
   return {
     status: filters.status ?? null,
     errorCode: filters.error_code ?? null,
     createdAfter: filters.created_after ?? null,
     createdBefore: filters.created_before ?? null,
-    receivers: receiver === undefined ? null : receiversAlike(receiver, countryCode, hash),
+    receivers: receiver === undefined ? null : receiversAs(receiver, countryCode, hash),
+    receiversAlike: alike,
     twilioSid: filters.twilio_sid ?? null,
   };
 }

@@ -27,9 +27,15 @@ export const listQuery = z.strictObject({
     .optional()
     .meta({
       description:
-        'A phone number in any usual spelling: finds every spelling of it, also where retention has emptied the number. Or the ' +
-        'receiver exactly as stored',
+        'Exactly as it was sent, also where retention has emptied the number since. `receiver_e164` finds other spellings',
       examples: ['07700 900123'],
+    }),
+  receiver_e164: text(MAX_WORD)
+    .optional()
+    .meta({
+      description:
+        'A phone number in any usual spelling: finds every spelling of it, also where retention has emptied the number',
+      examples: ['+447700900123'],
     }),
   twilio_sid: text(MAX_WORD)
     .optional()

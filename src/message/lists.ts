@@ -13,8 +13,10 @@ type Filters = {
   /** RFC 3339, with a zone, both themselves included. */
   readonly createdAfter: string | null;
   readonly createdBefore: string | null;
-  /** As stored; `receiversAlike` names all that stand for one number. */
+  /** The receiver's text as stored, or what stands in its place once it is emptied: `receiversAs`. */
   readonly receivers: readonly string[] | null;
+  /** All that stand for one number, however it was spelled: `receiversAlike`. */
+  readonly receiversAlike: readonly string[] | null;
   readonly twilioSid: string | null;
 };
 
@@ -70,7 +72,8 @@ function select(what: string, list: List, { limit, offset }: { limit: number | n
   where(list.errorCode, (p) => `error_code = ${p}`);
   where(list.createdAfter, (p) => `created >= ${p}::timestamptz AT TIME ZONE 'utc'`);
   where(list.createdBefore, (p) => `created <= ${p}::timestamptz AT TIME ZONE 'utc'`);
-  where(list.receivers, (p) => `(receiver = ANY(${p}::varchar[]) OR receiver_e164 = ANY(${p}::varchar[]))`);
+  where(list.receivers, (p) => `receiver = ANY(${p}::varchar[])`);
+  where(list.receiversAlike, (p) => `(receiver = ANY(${p}::varchar[]) OR receiver_e164 = ANY(${p}::varchar[]))`);
   where(list.twilioSid, (p) => `twilio_sid = ${p}`);
   if (list.after !== null) {
     const created = `${value(list.after.created)}::timestamp`;
@@ -85,12 +88,16 @@ function select(what: string, list: List, { limit, offset }: { limit: number | n
   return { text, values };
 }
 
-/**
- * What `receiver` or `receiver_e164` of a message to this number can hold: the spelling itself, the number in E.164, and what
- * stands in its place once it is emptied. A spelling that is no number is looked for as it is.
- */
-export function receiversAlike(spelling: string, countryCode: string, hash: KeyedHash): string[] {
+/** What `receiver` of a message holds that was sent to exactly this text: the text, or once it is emptied its hash. */
+export function receiversAs(spelling: string, countryCode: string, hash: KeyedHash): string[] {
   const number = toE164(spelling, countryCode, 'parsed');
+  return [spelling, emptiedNumber({ receiver: spelling, receiver_e164: number }, hash, countryCode)];
+}
+
+/** What `receiver` or `receiver_e164` of a message to this number can hold, however it was spelled. Null: it is no number. */
+export function receiversAlike(spelling: string, countryCode: string, hash: KeyedHash): string[] | null {
+  const number = toE164(spelling, countryCode, 'parsed');
+  if (number === null) return null;
   const emptied = emptiedNumber({ receiver: spelling, receiver_e164: number }, hash, countryCode);
-  return [...new Set([spelling, number ?? spelling, emptied])];
+  return [...new Set([spelling, number, emptied])];
 }

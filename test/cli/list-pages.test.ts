@@ -63,7 +63,7 @@ describe('list', () => {
       {
         status: 'sent',
         error_code: '30003',
-        receiver: '07700 900123',
+        receiver_e164: '07700 900123',
         twilio_sid: 'SM1',
         created_after: '2026-10-01T00:00:00Z',
         created_before: '2026-10-02T23:59:59.999999Z',

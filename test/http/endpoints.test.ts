@@ -85,7 +85,7 @@ describe('Endpoints of the mission: POST and GET /dhos/v1/sms', () => {
     expect((await list('?limit=3', ofTenant('many'))).json).toHaveLength(3);
   });
 
-  test('receiver= finds the exact text as stored; of a row that knows no E.164 nothing but that', async () => {
+  test('receiver= finds the exact text as stored, not another spelling of the number', async () => {
     const spelled = '(07700) 900 124';
     const { uuid } = await insertOriginalRow(service, { trustomer_code: 'spelling', receiver: spelled });
     const found = await list(`?receiver=${encodeURIComponent(spelled)}`, ofTenant('spelling'));

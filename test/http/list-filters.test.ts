@@ -24,7 +24,7 @@ const found = async (trustomer: string, filters: Record<string, string>) => {
 const insert = async (trustomer: string, changes: object) =>
   (await insertOriginalRow(service, { trustomer_code: trustomer, ...changes })).uuid;
 
-describe('Filters of the list: receiver', () => {
+describe('Filters of the list: receiver and receiver_e164', () => {
   const number = '+447700900321';
 
   test.each([
@@ -33,7 +33,7 @@ describe('Filters of the list: receiver', () => {
     ['with spaces', '07700 900321'],
     ['as a link', 'tel:+44-7700-900321'],
     ['with an international prefix', '00447700900321'],
-  ])('spelled %s, finds every message to that number and no other', async (_how, receiver) => {
+  ])('receiver_e164 spelled %s finds every message to that number and no other', async (_how, receiver) => {
     const trust = `spelled ${receiver.length}`;
     const alike = [
       await insert(trust, { receiver: '(07700) 900 321', receiver_e164: number }),
@@ -45,7 +45,25 @@ describe('Filters of the list: receiver', () => {
     ];
     await insert(trust, { receiver: '+447700900322', receiver_e164: '+447700900322' });
     await insert(trust, { receiver: `hashed:${hash('number', ['+447700900322'])}` });
-    expect(await found(trust, { receiver })).toEqual(alike.sort());
+    expect(await found(trust, { receiver_e164: receiver })).toEqual(alike.sort());
+  });
+
+  test('receiver finds the text as it was sent and no other spelling, also after it was emptied', async () => {
+    const spelled = await insert('exact', { receiver: '07700 900321', receiver_e164: number });
+    const emptied = await insert('exact', { receiver: `hashed:${hash('number', [number])}` });
+    await insert('exact', { receiver: number, receiver_e164: number });
+    await insert('exact', { receiver: '07700 900321 ', receiver_e164: number });
+    expect(await found('exact', { receiver: '07700 900321' })).toEqual([spelled, emptied].sort());
+  });
+
+  test('receiver_e164 that is no number is refused', async () => {
+    for (const receiver_e164 of ['someone', '', "' OR true --"]) {
+      expectProblem(
+        await list('no number', { receiver_e164 }),
+        400,
+        'receiver_e164: must be a phone number, in any usual spelling.',
+      );
+    }
   });
 
   test('an emptied number is found by what stands in its place, too', async () => {
@@ -68,6 +86,7 @@ describe('Filters of the list: receiver', () => {
     await insert('theirs', { receiver: number });
     await insert('ours', { receiver: number, deleted: '2026-01-01 10:00' });
     expect(await found('ours', { receiver: number })).toEqual([]);
+    expect(await found('ours', { receiver_e164: number })).toEqual([]);
   });
 });
 

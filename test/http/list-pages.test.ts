@@ -88,7 +88,7 @@ describe('Pages of the list', () => {
 
   test('keep the filters, and the address of the next page tells no number', async () => {
     await insertMany('filtered', 30);
-    const path = `/dhos/v1/sms?limit=4&status=sent&receiver=${encodeURIComponent('07700 900100')}`;
+    const path = `/dhos/v1/sms?limit=4&status=sent&receiver_e164=${encodeURIComponent('07700 900100')}`;
     const pages = await readPages(path, ofTenant('filtered'));
     expect(pages.flat()).toHaveLength(15);
     const next = nextOf(await get(path, ofTenant('filtered'))) ?? '';
