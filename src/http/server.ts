@@ -18,6 +18,7 @@ import { type MessageDeps, messageRoutes } from './messages.ts';
 import { describeApi } from './openapi.ts';
 import { answerError, answerRefusal, problemOf } from './problem.ts';
 import { redactionReportRoute } from './redaction-report.ts';
+import { headersWithoutRoute, limitCaching, protectAnswers } from './security-headers.ts';
 import { type SendMessageDeps, sendMessageRoute } from './send-message.ts';
 
 export type ServerDeps = {
@@ -44,6 +45,7 @@ export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
   const app = openHttp(deps);
   const refuseOtherMethods = watchAddresses(app);
   await tagAnswers(app);
+  limitCaching(app);
   await describeApi(app, { version: deps.health.version.version, isProduction: deps.isProduction });
 
   const { db, clock } = deps.sendMessage;
@@ -76,7 +78,7 @@ function openHttp({ log, metrics }: ServerDeps): HttpApp {
     clientErrorHandler: answerBrokenRequest,
     frameworkErrors: (error, request, reply) => {
       // These never reach the hooks.
-      reply.header('x-request-id', request.id);
+      reply.headers({ ...headersWithoutRoute, 'x-request-id': request.id });
       const isTooLong = error.code === 'FST_ERR_MAX_PARAM_LENGTH';
       answerRefusal(reply, isTooLong ? nothingHere() : new Refusal('bad request', 'The address could not be read.'));
     },
@@ -87,6 +89,7 @@ function openHttp({ log, metrics }: ServerDeps): HttpApp {
   app.setErrorHandler(answerError);
   app.setNotFoundHandler((_request, reply) => answerRefusal(reply, nothingHere()));
   closePromptly(app);
+  protectAnswers(app);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
     refuseEncodedBody(request);
@@ -160,9 +163,10 @@ function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): 
   }
   const [status, detail] = brokenRequests[error.code ?? ''] ?? [400, 'The request is not valid HTTP.'];
   const body = JSON.stringify(problemOf(status, detail));
+  const headers = Object.entries(headersWithoutRoute).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.end(
     `HTTP/1.1 ${status} ${problemOf(status, detail).title}\r\nContent-Type: application/problem+json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+      `Content-Length: ${Buffer.byteLength(body)}\r\n${headers.join('')}Connection: close\r\n\r\n${body}`,
   );
 }
 
