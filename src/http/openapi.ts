@@ -36,7 +36,7 @@ type Document = ReturnType<typeof jsonSchemaTransformObject>;
 type Json = { [key: string]: Json } | Json[] | string | number | boolean;
 type Open = {
   paths: Record<string, Record<string, Record<string, Json>>>;
-  components: { schemas: Record<string, Json> };
+  components: { schemas: Record<string, Json>; responses?: Record<string, Json> };
 };
 
 /** The library lists every named schema twice, as input and as output; keeps what is referred to, under its plain name. */
@@ -51,7 +51,8 @@ function tidy(document: Document): Document {
   };
   const paths = used.reduce((all, [name]) => all.replaceAll(reference(name), reference(plainName(name))), text);
   const schemas = Object.fromEntries(used.map(([name, schema]) => [plainName(name), schema]));
-  return { ...document, ...withCallbackForm({ paths: JSON.parse(paths), components: { schemas } }) } as Document;
+  const tidied = withCallbackForm({ paths: JSON.parse(paths), components: { schemas } });
+  return { ...document, ...withCommonAnswers(tidied) } as Document;
 }
 
 /** The callback reads its form itself, signature first, so no route schema describes it. */
@@ -74,5 +75,32 @@ function withCallbackForm(open: Open): Open {
       },
     },
   };
+  return open;
+}
+
+/** What is answered before a route is asked: they stand in the document once. */
+const common: Readonly<Record<string, { name: string; description: string; methods?: readonly string[] }>> = {
+  304: { name: 'Unchanged', description: 'It is still what `If-None-Match` names', methods: ['get'] },
+  400: { name: 'BadRequest', description: 'The request is wrong: change it' },
+  408: { name: 'TooSlow', description: 'The request did not arrive within 15 seconds, or its headers within 10' },
+  413: { name: 'TooLarge', description: 'The body is larger than 64 KiB', methods: ['post', 'delete'] },
+  415: { name: 'UnsupportedMediaType', description: 'The body is compressed, or its Content-Type is not taken here' },
+  431: { name: 'HeadersTooLarge', description: 'Address and headers together are larger than 16 KiB' },
+};
+
+function withCommonAnswers(open: Open): Open {
+  const problem = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } };
+  for (const [method, operation] of Object.values(open.paths).flatMap((methods) => Object.entries(methods))) {
+    const others = Object.entries(common)
+      .filter(([, { methods }]) => methods?.includes(method) ?? true)
+      .map(([status, { name }]) => [status, { $ref: `#/components/responses/${name}` }]);
+    operation.responses = { ...Object.fromEntries(others), ...(operation.responses as Record<string, Json>) };
+  }
+  open.components.responses = Object.fromEntries(
+    Object.entries(common).map(([status, { name, description }]) => [
+      name,
+      { description, ...(status !== '304' && { content: problem }) },
+    ]),
+  );
   return open;
 }

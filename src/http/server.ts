@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import type { Socket } from 'node:net';
 import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from 'fastify';
 import { validatorCompiler } from 'fastify-type-provider-zod';
 import { Refusal } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { HttpApp } from './app-type.ts';
+import { answerBrokenRequests } from './broken-requests.ts';
 import { type BulkUpdateRouteDeps, bulkUpdateRoutes } from './bulk-update.ts';
 import { type CallbackDeps, callbackRoute } from './callback.ts';
 import { closePromptly } from './closing.ts';
@@ -16,7 +16,7 @@ import { type ListDeps, listMessagesRoute } from './list-messages.ts';
 import { messageHistoryRoutes } from './message-history.ts';
 import { type MessageDeps, messageRoutes } from './messages.ts';
 import { describeApi } from './openapi.ts';
-import { answerError, answerRefusal, problemOf } from './problem.ts';
+import { answerError, answerRefusal } from './problem.ts';
 import { redactionReportRoute } from './redaction-report.ts';
 import { headersWithoutRoute, limitCaching, protectAnswers } from './security-headers.ts';
 import { type SendMessageDeps, sendMessageRoute } from './send-message.ts';
@@ -64,6 +64,7 @@ export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
 
 /** The ground rules: sizes, times, ids, the one shape of errors, a line and a metric for each request. */
 function openHttp({ log, metrics }: ServerDeps): HttpApp {
+  const brokenRequests = answerBrokenRequests();
   const app: HttpApp = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     bodyLimit: MAX_BODY_BYTES,
@@ -75,7 +76,7 @@ function openHttp({ log, metrics }: ServerDeps): HttpApp {
     routerOptions: { maxParamLength: 500 },
     genReqId: (request) => requestIdOf(request.headers['x-request-id']),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestID' }),
-    clientErrorHandler: answerBrokenRequest,
+    clientErrorHandler: brokenRequests.onClientError,
     frameworkErrors: (error, request, reply) => {
       // These never reach the hooks.
       reply.headers({ ...headersWithoutRoute, 'x-request-id': request.id });
@@ -88,6 +89,7 @@ function openHttp({ log, metrics }: ServerDeps): HttpApp {
   readStrictJson(app);
   app.setErrorHandler(answerError);
   app.setNotFoundHandler((_request, reply) => answerRefusal(reply, nothingHere()));
+  brokenRequests.watch(app.server);
   closePromptly(app);
   protectAnswers(app);
   app.addHook('onRequest', async (request, reply) => {
@@ -154,23 +156,3 @@ function watchAddresses(app: HttpApp): () => void {
     }
   };
 }
-
-/** What Node's parser refuses never becomes a request; it gets the same shape of error. */
-function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const [status, detail] = brokenRequests[error.code ?? ''] ?? [400, 'The request is not valid HTTP.'];
-  const body = JSON.stringify(problemOf(status, detail));
-  const headers = Object.entries(headersWithoutRoute).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.end(
-    `HTTP/1.1 ${status} ${problemOf(status, detail).title}\r\nContent-Type: application/problem+json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n${headers.join('')}Connection: close\r\n\r\n${body}`,
-  );
-}
-
-const brokenRequests: Readonly<Record<string, [number, string]>> = {
-  HPE_HEADER_OVERFLOW: [431, 'The headers are larger than 16 KiB.'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request did not arrive in time.'],
-};

@@ -24,17 +24,20 @@ export function expectProblem(answer: Answer, status: number, detail: string | R
 export type RawAnswer = { readonly status: number; readonly head: string; readonly body: string };
 
 /** Sends bytes that no HTTP client would, and reads what comes back until the service closes the connection. */
-export function sendRaw(baseUrl: string, bytes: string | Buffer): Promise<RawAnswer> {
+export async function sendRaw(baseUrl: string, bytes: string | Buffer): Promise<RawAnswer> {
+  const [head = '', body = ''] = (await readRaw(baseUrl, bytes)).split('\r\n\r\n', 2);
+  return { status: Number(head.split(' ')[1]), head, body };
+}
+
+/** The same, as one text: of requests that came together, all answers. */
+export function readRaw(baseUrl: string, bytes: string | Buffer): Promise<string> {
   const { hostname, port } = new URL(baseUrl);
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     const socket = connect(Number(port), hostname, () => socket.write(bytes));
     socket.on('data', (chunk) => chunks.push(chunk));
     socket.on('error', reject);
-    socket.on('close', () => {
-      const [head = '', body = ''] = Buffer.concat(chunks).toString('utf8').split('\r\n\r\n', 2);
-      resolve({ status: Number(head.split(' ')[1]), head, body });
-    });
+    socket.on('close', () => resolve(Buffer.concat(chunks).toString('utf8')));
   });
 }
 
