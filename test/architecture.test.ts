@@ -23,7 +23,7 @@ function layerOf(file: string): number {
     return 0;
   if (
     /^src\/(twilio|db|simulator)\//.test(file) ||
-    /^src\/(config|variables|errors|clock|log|version|metrics)\.ts$/.test(file)
+    /^src\/(config|variables|errors|clock|log|log-fields|version|metrics)\.ts$/.test(file)
   )
     return 1;
   if (tables.test(file)) return 2;

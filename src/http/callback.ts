@@ -3,6 +3,7 @@ import { Refusal } from '../errors.ts';
 import type { Received } from '../message/callback.ts';
 import type { Callback, Claim } from '../message/callbacks.ts';
 import type { Redactor } from '../message/redact.ts';
+import { asStatus } from '../message/status.ts';
 import { isSigned, urlsTwilioMaySign } from '../twilio/signature.ts';
 import type { HttpApp } from './app-type.ts';
 import { noContent, problems } from './schemas.ts';
@@ -62,7 +63,9 @@ export async function callbackRoute(app: HttpApp, deps: CallbackDeps): Promise<v
       const { result, duplicateOf, finished } = await deps.receive(callback, readClaim(rawQuery));
       deps.countCallback(result);
       if (duplicateOf !== null) deps.onDuplicate(duplicateOf, callback.twilioSid);
-      request.log.info({ twilioSid: callback.twilioSid, status: callback.messageStatus, result }, 'callback');
+      // A word that is none of Twilio's might be anything; the event keeps it.
+      const status = asStatus(callback.messageStatus) ?? 'other';
+      request.log.info({ twilioSid: callback.twilioSid, status, result }, 'callback');
       await redactSoon(deps, finished);
       return reply.code(204).send(null);
     },

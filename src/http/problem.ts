@@ -106,13 +106,18 @@ function describeViolations(violations: readonly Violation[]): string {
   return sorted.slice(0, 5).map(describeViolation).join(' ');
 }
 
+/** As far as it reads like a name: who mixes up names and values sends a text, or a number, in the place of one. */
+function nameOf(key: string): string {
+  return /^[A-Za-z_][\w-]{0,39}$/.test(key) && !/\d{5}/.test(key) ? key : 'a name that is not repeated here';
+}
+
 function rank({ keyword }: Violation): number {
   return keyword === 'unrecognized_keys' ? 0 : 1;
 }
 
 function describeViolation({ keyword, instancePath, message, params }: Violation): string {
   if (keyword === 'unrecognized_keys' && Array.isArray(params.keys)) {
-    return `Unknown: ${params.keys.slice(0, 5).join(', ').slice(0, 200)}.`;
+    return `Unknown: ${params.keys.slice(0, 5).map(nameOf).join(', ')}.`;
   }
   const where = instancePath.slice(1).replaceAll('/', '.') || 'The request';
   return `${where}: ${message ?? 'is not valid'}.`;

@@ -49,7 +49,8 @@ export async function listAttempts(db: Db, uuid: string): Promise<AttemptRow[]> 
 export async function listCallbacks(db: Db, uuid: string): Promise<CallbackRow[]> {
   return list(
     db,
-    `SELECT received, twilio_sid, message_status, error_code, parameters, claimed_attempt, status_before, status_after
+    // Its ErrorMessage is kept for the message's own; in the carriers' words there may be a number.
+    `SELECT received, twilio_sid, message_status, error_code, parameters - 'ErrorMessage' AS parameters, claimed_attempt, status_before, status_after
      FROM callback WHERE message_uuid = $1 ORDER BY id LIMIT $2`,
     uuid,
   );

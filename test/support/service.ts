@@ -105,6 +105,8 @@ export async function startTestService(
       await service.stop();
       await pool.end();
       await database.drop();
+      const dropped = lines.find((line) => line.includes('"dropped":['));
+      if (dropped !== undefined) throw new Error(`a line has fields that src/log-fields.ts does not know: ${dropped}`);
     },
   };
 }
