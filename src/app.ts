@@ -70,6 +70,9 @@ export async function startService(
       unresolvedS: () => oldestUnresolvedS(db),
     });
     const hash = makeKeyedHash(config.database.hashKey ?? (await readHashKey(db)));
+    if (config.environment === 'PRODUCTION' && config.limits.allowedCountries === null) {
+      log.warn('ALLOWED_COUNTRIES is not set: texts are sent to numbers of every country');
+    }
     let baseUrl = '';
     const life = makeLife({
       config,
@@ -92,6 +95,7 @@ export async function startService(
       log,
       metrics,
       isProduction: config.environment === 'PRODUCTION',
+      limits: { ...config.limits.requests, countRefused: (rule) => metrics.refused.inc({ rule }) },
       ...life.doors,
       lists: { db, streams, hash, countryCode: config.countryCode },
       health: {

@@ -1,5 +1,13 @@
 import { isSupportedCountry } from 'libphonenumber-js/max';
-import { VariableReader, type Variables } from './variables.ts';
+import { type LimitsConfig, readLimits } from './config-limits.ts';
+import {
+  type RetentionConfig,
+  readRetention,
+  readSending,
+  type SendingConfig,
+  shortestRetentionS,
+} from './config-sending.ts';
+import { lowerCase, VariableReader, type Variables } from './variables.ts';
 
 /** The environment, read once, checked as a whole and frozen. CONTRACT: names are those of the Python service. */
 export type Config = {
@@ -12,20 +20,10 @@ export type Config = {
   readonly log: LogConfig;
   readonly sending: SendingConfig;
   readonly retention: RetentionConfig;
+  readonly limits: LimitsConfig;
   /** After SIGTERM, how long readiness says 503 before the service stops taking requests. */
   readonly shutdownDelayMs: number;
 };
-
-/** What becomes of a message whose fate at Twilio is unknown, and of the same text again: GUARANTEES.md. */
-type SendingConfig = {
-  readonly ambiguousSend: 'resolve' | 'never-resend';
-  readonly settleMs: number;
-  /** 0 = the same text again is a message of its own. */
-  readonly duplicateWindowS: number;
-};
-
-/** How many days after `created` text and number are kept here; 0 = for good. */
-type RetentionConfig = { readonly contentDays: number; readonly numberDays: number };
 
 export type DatabaseConfig = {
   readonly server: { readonly kind: 'external'; readonly url: string } | { readonly kind: 'embedded' };
@@ -65,6 +63,8 @@ export function readConfig(env: Variables = process.env): Config {
   const reader = new VariableReader(env);
   const sending = readSending(reader);
   const environment = reader.oneOf('ENVIRONMENT', environments, 'PRODUCTION');
+  const twilio = readTwilio(reader, environment);
+  const retention = readRetention(reader, sending.duplicateWindowS);
   const config: Config = {
     environment,
     listen: {
@@ -72,11 +72,15 @@ export function readConfig(env: Variables = process.env): Config {
       port: readPort(reader),
     },
     database: readDatabase(reader, environment),
-    twilio: readTwilio(reader, environment),
+    twilio,
     countryCode: readCountryCode(reader, environment),
     log: readLog(reader),
     sending,
-    retention: readRetention(reader, sending.duplicateWindowS),
+    retention,
+    limits: readLimits(reader, {
+      isQuiet: twilio.server === 'quiet',
+      shortestRetentionS: shortestRetentionS(retention),
+    }),
     // Ctrl-C at a developer's terminal is obeyed at once.
     shutdownDelayMs: reader.integer('SHUTDOWN_DELAY_MS', environment === 'DEVELOPMENT' ? 0 : 3_000, 0, 5_000),
   };
@@ -218,34 +222,8 @@ function readCountryCode(reader: VariableReader, environment: Environment): stri
   return country;
 }
 
-function readSending(reader: VariableReader): SendingConfig {
-  const ambiguousSend = reader.oneOf('AMBIGUOUS_SEND', ['RESOLVE', 'NEVER-RESEND'] as const, 'RESOLVE');
-  return {
-    ambiguousSend: lowerCase(ambiguousSend),
-    settleMs: reader.integer('SETTLE_MS', 120_000, 0, 3_600_000),
-    duplicateWindowS: reader.integer('DUPLICATE_WINDOW_S', 0, 0, 30 * 86_400),
-  };
-}
-
-const LONGEST_RETENTION_DAYS = 36_500;
-
-function readRetention(reader: VariableReader, duplicateWindowS: number): RetentionConfig {
-  const contentDays = reader.integer('CONTENT_RETENTION_DAYS', 0, 0, LONGEST_RETENTION_DAYS);
-  const numberDays = reader.integer('NUMBER_RETENTION_DAYS', 0, 0, LONGEST_RETENTION_DAYS);
-  // The hash by which a duplicate is known stands for text and number, and goes with the first of them.
-  const shortest = Math.min(...[contentDays, numberDays].filter((days) => days > 0)) * 86_400;
-  if (duplicateWindowS > shortest) {
-    reader.problem('DUPLICATE_WINDOW_S', 'must not be longer than CONTENT_RETENTION_DAYS or NUMBER_RETENTION_DAYS');
-  }
-  return { contentDays, numberDays };
-}
-
 function readLog(reader: VariableReader): LogConfig {
   const level = reader.oneOf('LOG_LEVEL', ['ERROR', 'WARN', 'INFO', 'DEBUG'] as const, 'INFO');
   const format = reader.oneOf('LOG_FORMAT', ['COLOUR', 'PLAIN', 'JSON'] as const, 'JSON');
   return { level: lowerCase(level), format: lowerCase(format) };
-}
-
-function lowerCase<Word extends string>(word: Word): Lowercase<Word> {
-  return word.toLowerCase() as Lowercase<Word>;
 }

@@ -15,9 +15,12 @@ export const refusals = {
   'not acceptable': 406,
   conflict: 409,
   'too large': 413,
+  'address too long': 414,
   'unsupported media type': 415,
   'refused by Twilio': 422,
   'key of another request': 422,
+  'too many requests': 429,
+  'too many headers': 431,
   unavailable: 503,
 } as const;
 

@@ -9,6 +9,7 @@ import { retain } from './jobs/retention.ts';
 import type { Job } from './jobs/timetable.ts';
 import type { Log } from './log.ts';
 import { acceptMessage } from './message/accept.ts';
+import { makeDailyCount } from './message/allowances.ts';
 import { joinKeptCallbacks, receiveCallback } from './message/callback.ts';
 import { aboutOf, recordCallbacks, type ToRecord } from './message/callbacks.ts';
 import { eraseMessage } from './message/erase.ts';
@@ -55,14 +56,17 @@ const HOUR_MS = 3_600_000;
 const RETENTION_EVERY_MS = 600_000;
 const SWEEP_EVERY_MS = 20_000;
 const TAKE_UP_AT_ONCE = 2_000;
+/** For each place: with Twilio answering in a tenth of a second as many get one within the 2 s that they wait. */
+const WAITING_FOR_A_PLACE = 20;
 
 export function makeLife(deps: LifeDeps): Life {
   const { config, db, twilio, account, log, clock, metrics, hash, callbackUrl, stopping } = deps;
   const { settleMs, ambiguousSend, duplicateWindowS } = config.sending;
   const { timeoutMs, maxConcurrency, callbackOverrides } = config.twilio;
-  const { countryCode, retention } = config;
+  const { countryCode, retention, limits } = config;
   const isQuiet = config.twilio.server === 'quiet';
-  const slots = makeSlots(maxConcurrency);
+  const slots = makeSlots(maxConcurrency, maxConcurrency * WAITING_FOR_A_PLACE);
+  const countToday = makeDailyCount();
   const pace = newPace();
   let work: Background | null = null;
 
@@ -74,6 +78,7 @@ export function makeLife(deps: LifeDeps): Life {
     record: (orders: readonly Order[]) => recordMessages(db, orders),
     about: collisionsOf,
   });
+  const accepting = { db, log, record: recordOrder, hash, settleMs, duplicateWindowS, limits, countToday };
   const recordSaid = shareCommits({
     record: (said: readonly Said[]) => recordEvidences(db, said),
     about: ({ uuid }) => [uuid],
@@ -143,9 +148,10 @@ export function makeLife(deps: LifeDeps): Life {
         twilioTimeoutMs: timeoutMs,
         countryCode,
         isQuiet,
-        accept: (order) => acceptMessage({ db, log, record: recordOrder, hash, settleMs, duplicateWindowS }, order),
+        accept: (order) => acceptMessage(accepting, order),
         send: (licence, requestLog) => sendMessage({ ...sending, log: requestLog }, licence),
         onReady: (uuid) => work?.ready(uuid),
+        countRefused: (rule) => metrics.refused.inc({ rule }),
       },
       callbacks: {
         receive: (callback, claim) => receiveCallback(recordCallback, callback, claim),

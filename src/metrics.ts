@@ -85,6 +85,12 @@ export function makeMetrics(
       labelNames: ['how', 'result'],
       registers,
     }),
+    refused: new Counter({
+      name: 'sms_refused_total',
+      help: 'Requests refused by a limit, before anything was recorded, by rule: rate limit, busy, country, sender, recipient limit, daily cap',
+      labelNames: ['rule'],
+      registers,
+    }),
     silent: new Counter({
       name: 'sms_silent_total',
       help: 'Messages of which Twilio has said nothing new for 72 hours',

@@ -72,3 +72,7 @@ export class VariableReader {
     throw new CannotStart([...this.#problems].map(([name, what]) => `${name} ${what}`).join('\n'));
   }
 }
+
+export function lowerCase<Word extends string>(word: Word): Lowercase<Word> {
+  return word.toLowerCase() as Lowercase<Word>;
+}

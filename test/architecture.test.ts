@@ -11,19 +11,19 @@ const placesOf = (pattern: RegExp) => files.filter(({ text }) => pattern.test(te
 
 /** The tables: all SQL of the life of a message. */
 const tables =
-  /^src\/message\/(messages|orders|outcomes|due-messages|open-messages|redactions|emptyings|lists|counts|attempts|callbacks|events|idempotency-keys|forward-only)\.ts$/;
+  /^src\/message\/(messages|orders|allowances|outcomes|due-messages|open-messages|redactions|emptyings|lists|counts|attempts|callbacks|events|idempotency-keys|forward-only)\.ts$/;
 
 /** words ← edges ← tables ← steps ← doors ← roots: who is further right may import who is further left. */
 function layerOf(file: string): number {
   if (
-    /^src\/message\/(status|message|phone-number|evidence|keyed-hash|twilio-log|poll-schedule|list-reach)\.ts$|^src\/twilio\/error-codes\.ts$/.test(
+    /^src\/message\/(status|message|phone-number|permitted|evidence|keyed-hash|twilio-log|poll-schedule|list-reach)\.ts$|^src\/twilio\/error-codes\.ts$/.test(
       file,
     )
   )
     return 0;
   if (
     /^src\/(twilio|db|simulator)\//.test(file) ||
-    /^src\/(config|variables|errors|clock|log|log-fields|version|metrics)\.ts$/.test(file)
+    /^src\/(config|config-limits|config-sending|variables|errors|clock|log|log-fields|version|metrics)\.ts$/.test(file)
   )
     return 1;
   if (tables.test(file)) return 2;

@@ -202,14 +202,15 @@ export const noContent = (description: string) => z.null().describe(description)
 
 const problemMeanings: Readonly<Record<number, string>> = {
   400: 'The request is wrong: change it. Nothing was recorded or sent',
-  403: 'Not yours, or not signed by Twilio. Nothing was changed',
+  403: 'Not yours, not signed by Twilio, or not allowed by a limit that the answer names. Nothing was changed or sent',
   404: 'There is no such message',
   406: 'The list is not there in any form that `Accept` names',
   409: 'Not now, or not any more: the answer says why. Nothing was sent by this request',
   413: 'The body is larger than 64 KiB',
   415: 'The Content-Type is not taken here',
   422: 'Twilio refused this message for good: it was not and will not be sent. Or the Idempotency-Key stands for another request',
-  503: 'PostgreSQL or Twilio cannot be reached. What was asked was not and will not be done: ask again after `Retry-After` seconds',
+  429: 'A limit that the answer names is reached. Nothing was recorded or sent: ask again after `Retry-After` seconds',
+  503: 'PostgreSQL or Twilio cannot be reached, or too much is asked at once. What was asked was not and will not be done: ask again after `Retry-After` seconds',
 };
 
 /** The errors of a route, for the document. */

@@ -8,6 +8,7 @@ import { toE164 } from '../message/phone-number.ts';
 import { type Licence, RECORDING_MS, type Sent } from '../message/send.ts';
 import type { Slots } from '../twilio/slots.ts';
 import type { HttpApp } from './app-type.ts';
+import { type Rule, refusalOf } from './refused.ts';
 import { answer, message, messageRequest, noQuery, problems, sendHeaders, tenantOf, toWire } from './schemas.ts';
 import { asksForAsync, readIdempotencyKey } from './send-headers.ts';
 
@@ -23,6 +24,7 @@ export type SendMessageDeps = {
   readonly send: (licence: Licence, log: FastifyBaseLogger) => Promise<Sent>;
   /** A message that this replica has recorded waits to be sent by its claim loop. */
   readonly onReady: (uuid: string) => void;
+  readonly countRefused: (rule: Rule) => void;
 };
 
 /** The platform's clients give up after 15 s, so an answer leaves within 14. */
@@ -49,7 +51,7 @@ export function sendMessageRoute(app: HttpApp, deps: SendMessageDeps): void {
         response: {
           200: answer('Twilio has it', message),
           202: answer('Recorded; this service owns it to the end. `Location` names it', message),
-          ...problems(400, 409, 413, 415, 422, 503),
+          ...problems(400, 403, 409, 413, 415, 422, 503),
         },
       },
       onRequest: requireContentType,
@@ -126,13 +128,13 @@ async function tryToSend(
   log: FastifyBaseLogger,
 ): Promise<Outcome | Extract<Accepted, { kind: 'twin' }>> {
   const release = await deps.slots.take(WAIT_FOR_SLOT_MS);
-  if (release === null) throw notSent('Too many messages are on their way to Twilio.');
+  if (release === null) throw busy(deps);
   // Before it is recorded: what recording takes is not the call's, whose deadline stands in the row.
   const began = performance.now();
   const leftMs = answerBy - began - RECORDING_MS;
   if (leftMs < LEAST_CALL_MS) {
     release();
-    throw notSent('Too many messages are on their way to Twilio.');
+    throw busy(deps);
   }
   const withinMs = Math.floor(Math.min(deps.twilioTimeoutMs, leftMs));
   const accepting = deps.accept({ ...asked, send: { withinMs }, answerBy });
@@ -161,7 +163,7 @@ async function inTime<T>(work: Promise<T>, answerBy: number): Promise<T> {
   throw new NoAnswer();
 }
 
-/** Nothing was recorded by this request: an earlier one stands for it, or stands in its way. */
+/** Nothing was recorded by this request: an earlier one stands for it, or something stands in its way. */
 async function answerEarlier(
   deps: SendMessageDeps,
   accepted: Exclude<Accepted, { kind: 'recorded' }>,
@@ -172,6 +174,9 @@ async function answerEarlier(
       return { sent: sentOfEarlier(await awaitEarlier(deps, accepted.uuid, answerBy)), isReplayed: true };
     case 'key of another request':
       throw new Refusal('key of another request', 'This Idempotency-Key stands for another request: use a new one.');
+    case 'refused':
+      deps.countRefused(accepted.rule);
+      throw refusalOf(accepted.rule, accepted.retryAfterS);
     case 'twin':
       throw notSent('Another request with this Idempotency-Key has just failed.');
     case 'voided':
@@ -201,6 +206,11 @@ function sentOfMessage(earlier: Message): Sent {
   if (earlier.status !== 'error') return { kind: 'ours', message: earlier };
   const reason = earlier.error_message ?? 'It was not sent.';
   return { kind: 'refused', message: earlier, code: earlier.error_code, reason };
+}
+
+function busy({ countRefused }: SendMessageDeps): Refusal {
+  countRefused('busy');
+  return notSent('Too many messages are on their way to Twilio.');
 }
 
 function notSent(reason: string, messageId?: string): Refusal {

@@ -12,6 +12,7 @@ import { closePromptly } from './closing.ts';
 import { countsRoute } from './counts.ts';
 import { tagAnswers } from './etag.ts';
 import { type HealthDeps, healthRoutes } from './health.ts';
+import { type LimitsDeps, limitRequests } from './limits.ts';
 import { type ListDeps, listMessagesRoute } from './list-messages.ts';
 import { messageHistoryRoutes } from './message-history.ts';
 import { type MessageDeps, messageRoutes } from './messages.ts';
@@ -25,6 +26,7 @@ export type ServerDeps = {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly isProduction: boolean;
+  readonly limits: LimitsDeps;
   readonly sendMessage: SendMessageDeps;
   readonly lists: ListDeps;
   readonly callbacks: CallbackDeps;
@@ -43,6 +45,7 @@ const CHECK_CONNECTIONS_EVERY_MS = 1_000;
 /** The index of the API: each group of routes on a line. */
 export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
   const app = openHttp(deps);
+  limitRequests(app, deps.limits);
   const refuseOtherMethods = watchAddresses(app);
   await tagAnswers(app);
   limitCaching(app);

@@ -1,13 +1,25 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { within } from '../clock.ts';
-import { DatabaseUnavailable, type Db } from '../db/db.ts';
+import type { LimitsConfig } from '../config-limits.ts';
+import { DatabaseUnavailable, type Db, type Tx } from '../db/db.ts';
 import type { Log } from '../log.ts';
+import { lockTenant, recipientWaitS, type Today } from './allowances.ts';
 import { findKey } from './idempotency-keys.ts';
 import type { KeyedHash } from './keyed-hash.ts';
 import type { Message, MessageRequest, Tenant } from './message.ts';
 import { getEarlier, isUnresolved } from './messages.ts';
-import { findRepeated, type Inserted, inserted, keepKey, type Order, recordMessage, voidMessage } from './orders.ts';
+import {
+  findRepeated,
+  type Inserted,
+  inserted,
+  keepKey,
+  lockText,
+  type Order,
+  recordMessage,
+  voidMessage,
+} from './orders.ts';
+import { dailyCapOf, type Refused, ruleAgainst } from './permitted.ts';
 
 export type AcceptDeps = {
   readonly db: Db;
@@ -19,6 +31,8 @@ export type AcceptDeps = {
   readonly settleMs: number;
   /** For so long the same text to the same number is the same message; 0 = never. */
   readonly duplicateWindowS: number;
+  readonly limits: LimitsConfig;
+  readonly countToday: (db: Db | Tx, tenant: Tenant) => Promise<Today>;
 };
 
 export type SendOrder = {
@@ -38,6 +52,8 @@ export type Accepted =
   /** The key, or the window for duplicates, says that this is an earlier message. */
   | { readonly kind: 'repeated'; readonly uuid: string }
   | { readonly kind: 'key of another request' }
+  /** A limit stands against it: nothing was recorded, its key is free. */
+  | ({ readonly kind: 'refused' } & Refused)
   /** An identical text, of this hash, may or may not be at Twilio: nothing was recorded. */
   | { readonly kind: 'twin'; readonly textHash: string }
   /** The database broke off: the message was not and will not be sent. */
@@ -53,9 +69,10 @@ export async function acceptMessage(deps: AcceptDeps, asked: SendOrder): Promise
   const order = orderOf(deps, asked);
   const earlier = await findEarlier(deps, order);
   if (earlier !== null) return earlier;
+  const refused = ruleAgainst(deps.limits, order);
+  if (refused !== null) return { kind: 'refused', ...refused };
   try {
-    const result =
-      deps.duplicateWindowS === 0 ? await inserted(deps.record(order)) : await recordUnlessRepeated(deps, order);
+    const result = await recordWithinLimits(deps, order);
     if (result.kind !== 'key taken' && result.kind !== 'twin') return result;
   } catch (error) {
     if (!(error instanceof DatabaseUnavailable) || !error.mayBeCommitted) throw error;
@@ -94,16 +111,51 @@ async function findEarlier({ db }: AcceptDeps, { key }: Order): Promise<Accepted
   return { kind: 'repeated', uuid: used.messageUuid };
 }
 
-async function recordUnlessRepeated(
-  { db, duplicateWindowS }: AcceptDeps,
-  order: Order,
-): Promise<Inserted | Extract<Accepted, { kind: 'repeated' }>> {
+type Recorded = Inserted | Extract<Accepted, { kind: 'repeated' | 'refused' }>;
+
+/** As long as a tenant has more left than this, its requests are recorded side by side: see overCap. */
+const CLOSE_TO_CAP = 200;
+
+/** What asks for earlier texts asks in the transaction that records, and others with this text wait for it. */
+async function recordWithinLimits(deps: AcceptDeps, order: Order): Promise<Recorded> {
+  const { db, limits, duplicateWindowS } = deps;
+  const asksForTexts = duplicateWindowS > 0 || limits.recipient !== null;
+  const cap = dailyCapOf(limits, order.tenant);
+  if (!asksForTexts) {
+    if (cap === null) return inserted(deps.record(order));
+    const today = await deps.countToday(db, order.tenant);
+    if (today.used >= cap) return usedUp(today);
+    if (today.used < cap - CLOSE_TO_CAP) return inserted(deps.record(order));
+  }
   return db.transaction(async (tx) => {
-    const repeated = await findRepeated(tx, order, duplicateWindowS);
-    if (repeated === null) return recordMessage(tx, order);
-    await keepKey(tx, order, repeated);
-    return { kind: 'repeated', uuid: repeated };
+    if (asksForTexts) await lockText(tx, order);
+    const repeated = duplicateWindowS === 0 ? null : await findRepeated(tx, order, duplicateWindowS);
+    if (repeated !== null) {
+      await keepKey(tx, order, repeated);
+      return { kind: 'repeated', uuid: repeated };
+    }
+    const waitS = limits.recipient === null ? null : await recipientWaitS(tx, order, limits.recipient);
+    if (waitS !== null) return { kind: 'refused', rule: 'recipient limit', retryAfterS: waitS };
+    const over = cap === null ? null : await overCap(deps, tx, order.tenant, cap);
+    return over ?? (await recordMessage(tx, order));
   });
+}
+
+/**
+ * Close to the cap the tenant's requests are recorded one after the other, over all replicas, so that it is kept to the message.
+ * Farther away they are not, and it is overshot only by what more than CLOSE_TO_CAP of them record in the same moment.
+ */
+async function overCap(deps: AcceptDeps, tx: Tx, tenant: Tenant, cap: number): Promise<Recorded | null> {
+  const before = await deps.countToday(tx, tenant);
+  if (before.used >= cap) return usedUp(before);
+  if (before.used < cap - CLOSE_TO_CAP) return null;
+  await lockTenant(tx, tenant);
+  const today = await deps.countToday(tx, tenant);
+  return today.used >= cap ? usedUp(today) : null;
+}
+
+function usedUp({ untilMidnightS }: Today): Recorded {
+  return { kind: 'refused', rule: 'daily cap', retryAfterS: untilMidnightS };
 }
 
 const PAUSE_MS = 200;

@@ -152,11 +152,15 @@ export async function voidMessage(tx: Tx, order: Order, reason: string): Promise
 }
 
 /**
- * The first message of the same tenant, sender, number and text within the last seconds that was not refused. Two requests
- * at once ask one after the other: the lock lasts until the transaction has recorded what the answer made it record.
+ * Two requests with one text at once ask one after the other: the lock lasts until the transaction has recorded what the
+ * answers made it record.
  */
+export async function lockText(tx: Tx, { textHash }: Order): Promise<void> {
+  await tx.query({ text: 'SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', values: [textHash] });
+}
+
+/** The first message of the same tenant, sender, number and text within the last seconds that was not refused; behind `lockText`. */
 export async function findRepeated(tx: Tx, order: Order, windowS: number): Promise<string | null> {
-  await tx.query({ text: 'SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', values: [order.textHash] });
   const { rows } = await tx.query<{ uuid: string }>({
     name: 'find-repeated',
     text: `

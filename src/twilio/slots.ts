@@ -1,6 +1,6 @@
 /** A bounded number of places for calls that run at the same time. */
 export type Slots = {
-  /** A function that gives the place back; null when none became free in time. */
+  /** A function that gives the place back; null when none became free in time, or at once when too many wait already. */
   take(waitMs: number): Promise<(() => void) | null>;
   /** At once, or null. Who waits comes first. */
   tryTake(): (() => void) | null;
@@ -9,7 +9,7 @@ export type Slots = {
 
 type Waiter = (release: (() => void) | null) => void;
 
-export function makeSlots(count: number): Slots {
+export function makeSlots(count: number, mostWaiting = Number.POSITIVE_INFINITY): Slots {
   let free = count;
   const waiters = new Set<Waiter>();
 
@@ -35,7 +35,7 @@ export function makeSlots(count: number): Slots {
     free: () => free,
     take: (waitMs) => {
       const release = tryTake();
-      if (release !== null) return Promise.resolve(release);
+      if (release !== null || waiters.size >= mostWaiting) return Promise.resolve(release);
       return new Promise((resolve) => {
         const waiter: Waiter = (release) => {
           clearTimeout(timer);
