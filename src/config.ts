@@ -61,8 +61,9 @@ type Environment = (typeof environments)[number];
 /** Refuses with one line for each variable that is bad or missing; never repeats a secret. */
 export function readConfig(env: Variables = process.env): Config {
   const reader = new VariableReader(env);
-  const sending = readSending(reader);
   const environment = reader.oneOf('ENVIRONMENT', environments, 'PRODUCTION');
+  const sending = readSending(reader);
+  const database = readDatabase(reader, environment);
   const twilio = readTwilio(reader, environment);
   const retention = readRetention(reader, sending.duplicateWindowS);
   const config: Config = {
@@ -71,7 +72,7 @@ export function readConfig(env: Variables = process.env): Config {
       address: reader.text('LISTEN_ADDRESS') ?? '0.0.0.0',
       port: readPort(reader),
     },
-    database: readDatabase(reader, environment),
+    database,
     twilio,
     countryCode: readCountryCode(reader, environment),
     log: readLog(reader),

@@ -61,29 +61,31 @@ export async function claimToRedact(
 /** A place in the queue, by age; to the microsecond, as the platform's own SQL may write it. */
 export type Place = { readonly created: string; readonly uuid: string };
 
-/** The same whether due or not, from `after` on, in the order of age. */
+/**
+ * The same whether due or not, from `after` on, in the order of age: also what a claim loop has in hand at this moment, for whoever
+ * asks for all wants to wait for it, too.
+ */
 export async function claimNextToRedact(
   db: Db,
   { limit, leaseMs, after }: { limit: number; leaseMs: number; after: Place | null },
 ): Promise<{ batch: AtTwilio[]; last: Place | null }> {
-  const { rows } = await db.query<AtTwilio & Place>({
+  const { rows } = await db.query<{ uuid: string; twilioSid: string | null; created: string }>({
     name: 'claim-next-to-redact',
     text: `
-      WITH ready AS (
-        SELECT uuid FROM message m
+      WITH next AS MATERIALIZED (
+        SELECT uuid, created FROM message m
         WHERE step = 'redact' AND ${hasNoOpenTwin}
           AND ($3::timestamp IS NULL OR (created >= $3 AND (created, uuid) > ($3, $4)))
-        ORDER BY created, uuid LIMIT $1 FOR UPDATE SKIP LOCKED
-      ) ${claimed}, m.created::text AS created`,
+        ORDER BY created, uuid LIMIT $1
+      ), ready AS (
+        SELECT uuid FROM message WHERE uuid IN (SELECT uuid FROM next) AND step = 'redact' ORDER BY uuid FOR UPDATE
+      ), claimed AS (${claimed})
+      SELECT next.uuid, claimed."twilioSid", next.created::text AS created FROM next LEFT JOIN claimed USING (uuid)
+      ORDER BY next.created, next.uuid`,
     values: [limit, leaseMs, after?.created ?? null, after?.uuid ?? null],
   });
-  const inOrder = rows.toSorted((a, b) => byText(a.created, b.created) || byText(a.uuid, b.uuid));
-  return { batch: inOrder, last: inOrder.at(-1) ?? null };
-}
-
-/** Places compare as texts: an ISO date has one length up to its fraction, and a shorter fraction is the smaller one. */
-function byText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+  const batch = rows.flatMap(({ uuid, twilioSid }) => (twilioSid === null ? [] : [{ uuid, twilioSid }]));
+  return { batch, last: rows.at(-1) ?? null };
 }
 
 /**

@@ -114,7 +114,8 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#size += chunk.length;
     this.#chunks.push(chunk);
-    if (this.#size > this.#maxBytes) controller.abort(new Error(`the answer is larger than ${this.#maxBytes} bytes`));
+    if (this.#size > this.#maxBytes)
+      controller.abort(new Error(`the answer is larger than ${Math.round(this.#maxBytes / 1024)} KiB`));
   }
 
   onResponseEnd(): void {
