@@ -63,6 +63,8 @@ const tables = [
   'event',
   'duplicate_handover',
   'idempotency_key',
+  'api_key',
+  'audit',
   'job',
   'installation',
 ];

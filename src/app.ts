@@ -6,6 +6,7 @@ import { openDb } from './db/db.ts';
 import { checkDatabase, readHashKey } from './db/installation.ts';
 import { migrateUp } from './db/migrate.ts';
 import { openStreams } from './db/streams.ts';
+import type { Route } from './http/identity.ts';
 import { listen } from './http/listen.ts';
 import { buildServer } from './http/server.ts';
 import type { Background } from './jobs/background.ts';
@@ -17,6 +18,8 @@ import { oldestUnresolvedS } from './message/messages.ts';
 import { oldestUnredactedS } from './message/redactions.ts';
 import { makeMetrics } from './metrics.ts';
 import type { Simulator } from './simulator/simulator.ts';
+import { checkAuthMode } from './tenant/auth-mode.ts';
+import { makeAuthenticate } from './tenant/authenticate.ts';
 import { openTwilioClient } from './twilio/client.ts';
 import { readVersion } from './version.ts';
 
@@ -38,12 +41,14 @@ export type Options = {
   readonly clock?: Clock;
   /** Of the simulator: 1 = real time. */
   readonly simulatorSpeed?: number;
+  /** Is told of every route, so that a test can walk all of them. */
+  readonly onRoute?: (route: Route) => void;
 };
 
 /** The composition root: database, Twilio, the steps of a message's life (life.ts), server, in this order. */
 export async function startService(
   config: Config,
-  { log, clock = systemClock, simulatorSpeed = 1 }: Options,
+  { log, clock = systemClock, simulatorSpeed = 1, onRoute = () => {} }: Options,
 ): Promise<Service> {
   // What is started is stopped in reverse order, also when a later step fails.
   const started = new AsyncDisposableStack();
@@ -54,6 +59,7 @@ export async function startService(
     if (migrated.length > 0) log.info({ migrations: migrated }, 'the database was migrated');
     const db = openDb({ url: databaseUrl, poolSize: config.database.poolSize });
     started.defer(() => db.close());
+    await checkAuthMode(config, db, log);
     const streams = openStreams({ url: databaseUrl });
     started.defer(() => streams.close());
 
@@ -69,6 +75,8 @@ export async function startService(
       unredactedS: () => oldestUnredactedS(db),
       unresolvedS: () => oldestUnresolvedS(db),
     });
+    const { mode, isChosen } = config.auth;
+    metrics.authentication.set({ mode, chosen: isChosen ? 'yes' : 'no' }, 1);
     const hash = makeKeyedHash(config.database.hashKey ?? (await readHashKey(db)));
     if (config.environment === 'PRODUCTION' && config.limits.allowedCountries === null) {
       log.warn('ALLOWED_COUNTRIES is not set: texts are sent to numbers of every country');
@@ -97,7 +105,12 @@ export async function startService(
       isProduction: config.environment === 'PRODUCTION',
       limits: { ...config.limits.requests, countRefused: (rule) => metrics.refused.inc({ rule }) },
       ...life.doors,
-      lists: { db, streams, hash, countryCode: config.countryCode },
+      identity: {
+        authenticate: config.auth.mode === 'apikey' ? makeAuthenticate({ db, log }) : null,
+        countRefused: (reason) => metrics.callersRefused.inc({ reason }),
+        onRoute,
+      },
+      lists: { note: life.doors.note, db, streams, hash, countryCode: config.countryCode },
       health: {
         checks: {
           serving: async () => (stopping.signal.aborted ? 'shutting down' : 'ok'),

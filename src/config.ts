@@ -21,9 +21,13 @@ export type Config = {
   readonly sending: SendingConfig;
   readonly retention: RetentionConfig;
   readonly limits: LimitsConfig;
+  readonly auth: AuthConfig;
   /** After SIGTERM, how long readiness says 503 before the service stops taking requests. */
   readonly shutdownDelayMs: number;
 };
+
+/** Who may call: everybody, as the Python service had it, or who has a key. `isChosen`: somebody has said so. */
+type AuthConfig = { readonly mode: 'none' | 'apikey'; readonly isChosen: boolean };
 
 export type DatabaseConfig = {
   readonly server: { readonly kind: 'external'; readonly url: string } | { readonly kind: 'embedded' };
@@ -82,6 +86,10 @@ export function readConfig(env: Variables = process.env): Config {
       isQuiet: twilio.server === 'quiet',
       shortestRetentionS: shortestRetentionS(retention),
     }),
+    auth: {
+      mode: lowerCase(reader.oneOf('AUTH_MODE', ['NONE', 'APIKEY'] as const, 'NONE')),
+      isChosen: reader.text('AUTH_MODE') !== null,
+    },
     // Ctrl-C at a developer's terminal is obeyed at once.
     shutdownDelayMs: reader.integer('SHUTDOWN_DELAY_MS', environment === 'DEVELOPMENT' ? 0 : 3_000, 0, 5_000),
   };
@@ -102,6 +110,8 @@ type CliConfig = {
   readonly url: string;
   readonly trustomer: string | null;
   readonly product: string | null;
+  /** The API key that it shows. */
+  readonly key: string | null;
 };
 
 export function readCliConfig(env: Variables = process.env): CliConfig {
@@ -114,9 +124,16 @@ export function readCliConfig(env: Variables = process.env): CliConfig {
     url: url ?? `http://127.0.0.1:${readPort(reader)}`,
     trustomer: reader.text('POLARIS_SMS_TRUSTOMER'),
     product: reader.text('POLARIS_SMS_PRODUCT'),
+    key: readShownKey(reader),
   };
   reader.refuseProblems();
   return config;
+}
+
+function readShownKey(reader: VariableReader): string | null {
+  const key = reader.text('POLARIS_SMS_KEY');
+  if (key !== null && !/^[\x21-\x7e]+$/.test(key)) reader.problem('POLARIS_SMS_KEY', 'must be an API key');
+  return key;
 }
 
 function readPort(reader: VariableReader): number {

@@ -9,6 +9,7 @@ export class CannotStart extends Error {
 /** Why a request is refused, and the HTTP status that says so (CONTRACT.md, "Who owns the message after the answer"). */
 export const refusals = {
   'bad request': 400,
+  unauthenticated: 401,
   forbidden: 403,
   'not found': 404,
   'method not allowed': 405,
@@ -33,6 +34,8 @@ type Extras = {
   readonly messageId?: string;
   /** Twilio's code. */
   readonly errorCode?: string | null;
+  /** How to say who one is: WWW-Authenticate. */
+  readonly challenge?: string;
   /** The methods that an address knows. */
   readonly allow?: readonly string[];
 };

@@ -2,6 +2,7 @@ import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import type { Db } from './db/db.ts';
 import { shareCommits } from './db/shared-commits.ts';
+import type { NoteAudit } from './http/audit.ts';
 import type { ServerDeps } from './http/server.ts';
 import { type Background, startBackground } from './jobs/background.ts';
 import { bulkUpdate } from './jobs/bulk-update.ts';
@@ -22,6 +23,7 @@ import { type ReconcileDeps, reconcile } from './message/reconcile.ts';
 import { makeRedactor, type Redactor } from './message/redact.ts';
 import { type SendDeps, sendMessage } from './message/send.ts';
 import type { Metrics } from './metrics.ts';
+import { addEntries, type Entry } from './tenant/audit-entries.ts';
 import { statusCallbackUrl } from './twilio/callback-url.ts';
 import type { TwilioClient } from './twilio/client.ts';
 import { makePace, signOf } from './twilio/pace.ts';
@@ -45,7 +47,7 @@ export type LifeDeps = {
 
 /** The steps of a message's life, each built once: for the routes, for the claim loops, and what comes round. */
 export type Life = {
-  readonly doors: Pick<ServerDeps, 'sendMessage' | 'callbacks' | 'bulkUpdate' | 'erase'>;
+  readonly doors: Pick<ServerDeps, 'sendMessage' | 'callbacks' | 'bulkUpdate' | 'erase' | 'note'>;
   readonly rounds: readonly Job[];
   /** Begins to claim what is due. */
   startWork(): Background;
@@ -87,6 +89,11 @@ export function makeLife(deps: LifeDeps): Life {
     record: (callbacks: readonly ToRecord[]) => recordCallbacks(db, callbacks),
     about: aboutOf,
   });
+
+  const addEntry = shareCommits({ record: (entries: readonly Entry[]) => addEntries(db, entries), about: () => [] });
+  const note: NoteAudit = async (actor, entry) => {
+    if (actor !== null) await addEntry({ actor, ...entry });
+  };
 
   const redactor = makeRedactor({
     db,
@@ -163,9 +170,11 @@ export function makeLife(deps: LifeDeps): Life {
         onDuplicate,
         countCallback: (result) => metrics.callbacks.inc({ result }),
       },
-      erase: (uuid, tenant) => eraseMessage(emptying, uuid, tenant),
+      erase: (uuid, tenant, author) => eraseMessage(emptying, uuid, tenant, author),
+      note,
       bulkUpdate: {
         db,
+        note,
         run: () =>
           bulkUpdate({
             db,

@@ -57,6 +57,18 @@ export function makeMetrics(
       buckets: [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15],
       registers,
     }),
+    authentication: new Gauge({
+      name: 'sms_authentication',
+      help: 'Always 1: who may call. mode none: everybody. chosen no: AUTH_MODE is not set, nobody has said that this is meant',
+      labelNames: ['mode', 'chosen'],
+      registers,
+    }),
+    callersRefused: new Counter({
+      name: 'sms_callers_refused_total',
+      help: 'Requests refused for who asked: unknown (no key, or none that is good), scope, tenant',
+      labelNames: ['reason'],
+      registers,
+    }),
     looks: new Counter({
       name: 'sms_log_looks_total',
       help: "Looks in Twilio's log for a message whose fate is unknown, by what they came to",

@@ -32,6 +32,8 @@ test('the README names every variable that the configuration reads', () => {
   );
   const words = ['PRODUCTION', 'DEMO', 'DEVELOPMENT', 'STAGING', 'TRAINING', 'TEST'];
   const levels = [
+    'NONE',
+    'APIKEY',
     'RESOLVE',
     'NEVER-RESEND',
     'ERROR',

@@ -47,14 +47,20 @@ export class NoReply extends Failure {
   }
 }
 
-export function openApi(options: { readonly baseUrl: string; readonly timeoutMs: number }): Api {
+export function openApi(options: {
+  readonly baseUrl: string;
+  readonly timeoutMs: number;
+  /** Shown with every request; null: none. */
+  readonly apiKey: string | null;
+}): Api {
   const baseUrl = options.baseUrl.replace(/\/+$/, '');
-  const begin = ({ path, query = {}, timeoutMs = options.timeoutMs, ...rest }: Asking) => {
+  const shown = options.apiKey === null ? {} : { authorization: `Bearer ${options.apiKey}` };
+  const begin = ({ path, query = {}, headers = {}, timeoutMs = options.timeoutMs, ...rest }: Asking) => {
     const url = new URL(baseUrl + path);
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined) url.searchParams.set(name, value);
     }
-    return exchange(url, { ...rest, timeoutMs, called: baseUrl });
+    return exchange(url, { ...rest, headers: { ...headers, ...shown }, timeoutMs, called: baseUrl });
   };
   const ask = async (asking: Asking) => (await begin(asking)).read();
   return {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { readCliConfig } from '../config.ts';
 import { type Api, openApi } from './api.ts';
@@ -36,6 +37,7 @@ export type Tenant = { readonly trustomer: string | null; readonly product: stri
 
 const commonFlags: Readonly<Record<string, Flag>> = {
   url: { value: 'URL', about: 'where the service is (POLARIS_SMS_URL, else http://127.0.0.1:$PORT)' },
+  'key-file': { value: 'FILE', about: 'holds an API key, where the service asks for one (else POLARIS_SMS_KEY)' },
   json: { about: "the API's JSON as it is, for programs" },
   help: { about: 'this text' },
 };
@@ -81,9 +83,25 @@ export function readCall(name: string, command: Command, args: readonly string[]
       if (value === undefined) throw wrongUse(name, `--${flag} is missing.`);
       return value;
     },
-    api: () => openApi({ baseUrl: readUrl(name, text('url')) ?? readCliConfig().url, timeoutMs }),
+    api: () => {
+      const { url, key } = readCliConfig();
+      const apiKey = readKey(name, text('key-file')) ?? key;
+      return openApi({ baseUrl: readUrl(name, text('url')) ?? url, timeoutMs, apiKey });
+    },
     tenant: () => readTenant(name, command, { trustomer: text('trustomer'), product: text('product') }),
   };
+}
+
+/** Not its form: the service may know others. What cannot stand in a header is refused, and never shown. */
+function readKey(name: string, file: string | undefined): string | null {
+  if (file === undefined) return null;
+  try {
+    const key = readFileSync(file, 'utf8').trim();
+    if (/^[\x21-\x7e]+$/.test(key)) return key;
+  } catch (cause) {
+    throw wrongUse(name, '--key-file cannot be read.', cause);
+  }
+  throw wrongUse(name, '--key-file must hold an API key and nothing else.');
 }
 
 function readUrl(name: string, url: string | undefined): string | null {
@@ -112,7 +130,7 @@ function readTenant(
   return tenant;
 }
 
-/** The headers that name the tenant. Whatever else a caller has to show for itself belongs here, too. */
+/** The headers that name the tenant; the key goes with every request, api.ts sees to that. */
 export function callerHeaders({ trustomer, product }: Tenant): Record<string, string> {
   return {
     ...(trustomer !== null && { 'x-trustomer': trustomer }),

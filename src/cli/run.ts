@@ -19,6 +19,7 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: 'what was emptied, as a statement to file',
     load: async () => (await import('./redaction-report.ts')).redactionReport,
   },
+  keys: { summary: 'make, list and revoke API keys', load: async () => (await import('./keys.ts')).keys },
   doctor: { summary: 'is everything set up and running?', load: async () => (await import('./doctor.ts')).doctor },
 };
 
@@ -66,6 +67,7 @@ left out, unless --reveal is given; --json and --csv are whole, as the API is.
 POLARIS_SMS_URL        where the service is (http://127.0.0.1:$PORT)
 POLARIS_SMS_TRUSTOMER  the trust on whose behalf, for example OUH
 POLARIS_SMS_PRODUCT    the product, for example GDM
+POLARIS_SMS_KEY        an API key, where the service asks for one
 
 ${exitCodesHelp}`;
 }

@@ -10,6 +10,12 @@ export async function readHashKey(db: Db): Promise<string> {
   return row.hash_key;
 }
 
+/** Did this service make its tables itself, or take over those of the Python service? */
+export async function readOrigin(db: Db): Promise<'created' | 'taken over'> {
+  const { rows } = await db.query<{ origin: 'created' | 'taken over' }>({ text: 'SELECT origin FROM installation' });
+  return rows[0]?.origin ?? 'created';
+}
+
 /** `ok`, or what to do. */
 export async function checkDatabase(db: Db): Promise<string> {
   const isCurrent = await isMigrated((text) => db.query<{ name: string }>({ text }));

@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import type { Db } from '../db/db.ts';
 import { readBulkUpdateProgress } from '../jobs/bulk-update.ts';
+import { authorOf } from '../tenant/caller.ts';
 import type { HttpApp } from './app-type.ts';
+import type { NoteAudit } from './audit.ts';
 import { answer, noContent, noQuery, problems, timestamp } from './schemas.ts';
 
-export type BulkUpdateRouteDeps = { readonly db: Db; readonly run: () => Promise<void> };
+export type BulkUpdateRouteDeps = { readonly db: Db; readonly note: NoteAudit; readonly run: () => Promise<void> };
 
 const progress = z
   .object({
@@ -44,6 +46,7 @@ export async function bulkUpdateRoutes(app: HttpApp, deps: BulkUpdateRouteDeps):
     method: ['GET', 'POST'],
     url: '/dhos/v1/sms/bulk_update',
     exposeHeadRoute: false,
+    config: { scope: 'sms:admin', isForAllTenants: true },
     schema: {
       summary: 'Bring unfinished messages up to date from Twilio, then empty the finished ones there',
       description:
@@ -51,9 +54,11 @@ export async function bulkUpdateRoutes(app: HttpApp, deps: BulkUpdateRouteDeps):
         'on whichever replica, a second call waits for it.',
       tags: ['sms'],
       querystring: noQuery,
-      response: { 204: noContent('Done'), ...problems(400, 503) },
+      response: { 204: noContent('Done'), ...problems(400, 401, 403, 503) },
     },
-    handler: async (_request, reply) => {
+    handler: async (request, reply) => {
+      const author = authorOf(request.caller);
+      await deps.note(author, { action: 'bulk update', messageUuid: null, tenant: null, details: {} });
       await deps.run();
       return reply.code(204).send(null);
     },
@@ -62,11 +67,12 @@ export async function bulkUpdateRoutes(app: HttpApp, deps: BulkUpdateRouteDeps):
   app.get(
     '/dhos/v1/sms/bulk_update/progress',
     {
+      config: { scope: 'sms:admin', isForAllTenants: true },
       schema: {
         summary: 'How far the latest bulk update has come',
         tags: ['sms'],
         querystring: noQuery,
-        response: { 200: answer('The progress', progress), ...problems(400, 503) },
+        response: { 200: answer('The progress', progress), ...problems(400, 401, 403, 503) },
       },
     },
     async () => {

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/db.ts';
+import { Refusal } from '../errors.ts';
 import { reportStatusCounts } from '../message/report.ts';
+import { type Caller, reachOf } from '../tenant/caller.ts';
 import { chooseType } from './accept.ts';
 import type { HttpApp } from './app-type.ts';
 import { csvLine } from './csv.ts';
@@ -51,24 +53,26 @@ const countsAnswers = {
   },
 };
 
+type Asked = { readonly trustomer_code?: string | undefined; readonly product_name?: string | undefined };
+
 export function countsRoute(app: HttpApp, deps: { readonly db: Db; readonly clock: Clock }): void {
   app.get(
     '/dhos/v1/sms_status_counts',
     {
+      config: { scope: 'sms:report' },
       schema: {
         summary: 'How many messages a UTC day and status, deleted ones left out',
         tags: ['report'],
         querystring: countsQuery,
-        response: { 200: countsAnswers, ...problems(400, 406, 503) },
+        response: { 200: countsAnswers, ...problems(400, 401, 403, 406, 503) },
       },
     },
-    async ({ query, headers }, reply) => {
+    async ({ query, headers, caller }, reply) => {
       const type = chooseType(headers.accept, ['application/json', 'text/csv']);
       const data = await reportStatusCounts(deps.db, {
         start: query.start_date,
         end: query.end_date,
-        trustomerCode: query.trustomer_code ?? null,
-        productName: query.product_name ?? null,
+        ...countedFor(caller, query),
       });
       reply.header('vary', 'accept');
       if (type === 'text/csv') {
@@ -84,6 +88,15 @@ export function countsRoute(app: HttpApp, deps: { readonly db: Db; readonly cloc
       return reply.type('application/json; charset=utf-8').send(JSON.stringify(answered));
     },
   );
+}
+
+/** A key of one tenant counts that tenant's messages, whether it says so or not. */
+function countedFor(caller: Caller, { trustomer_code: trust, product_name: product }: Asked) {
+  const reach = reachOf(caller);
+  if (reach === 'all tenants') return { trustomerCode: trust ?? null, productName: product ?? null };
+  if ((trust ?? reach.trustomerCode) !== reach.trustomerCode || (product ?? reach.productName) !== reach.productName)
+    throw new Refusal('forbidden', 'trustomer_code, product_name: are not those of this key.');
+  return reach;
 }
 
 function asCsv(data: Awaited<ReturnType<typeof reportStatusCounts>>): string {

@@ -51,8 +51,9 @@ function limitRate(app: HttpApp, rate: NonNullable<RequestLimits['rate']>, count
   });
 }
 
-/** As the headers name a tenant, whoever it is that sends them; without both, the client's address. */
-function callerOf({ headers, ip }: FastifyRequest): string {
+/** A key; where nobody has one, a tenant as the headers name it, whoever it is that sends them; without both, the client's address. */
+function callerOf({ caller, headers, ip }: FastifyRequest): string {
+  if (caller.kind === 'key') return `key ${caller.id}`;
   const words = [headers['x-trustomer'], headers['x-product']];
   const isTenant = words.every((word) => typeof word === 'string' && word.length <= 250);
   return isTenant ? words.join('/').toLowerCase() : ip;

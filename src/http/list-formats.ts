@@ -1,4 +1,5 @@
 import type { Message } from '../message/message.ts';
+import type { View } from '../tenant/caller.ts';
 import { csvLine } from './csv.ts';
 import { message, toWire } from './schemas.ts';
 
@@ -8,7 +9,7 @@ export type ListFormat = {
   readonly head: string;
   readonly between: string;
   readonly tail: string;
-  readonly row: (message: Message) => string;
+  readonly row: (message: Message, view: View) => string;
 };
 
 /** In the order of the described message. */
@@ -21,15 +22,15 @@ export const listFormats = {
     head: '[',
     between: ',',
     tail: ']',
-    row: (row) => JSON.stringify(toWire(row)),
+    row: (row, view) => JSON.stringify(toWire(row, view)),
   },
   'text/csv': {
     contentType: 'text/csv; charset=utf-8; header=present',
     head: csvLine(csvColumns),
     between: '',
     tail: '',
-    row: (row) => {
-      const wire = toWire(row);
+    row: (row, view) => {
+      const wire = toWire(row, view);
       return csvLine(csvColumns.map((column) => wire[column]));
     },
   },
@@ -38,12 +39,12 @@ export const listFormats = {
     head: '',
     between: '',
     tail: '',
-    row: (row) => `${JSON.stringify(toWire(row))}\n`,
+    row: (row, view) => `${JSON.stringify(toWire(row, view))}\n`,
   },
 } as const satisfies Record<string, ListFormat>;
 
-export function writeWhole({ head, between, tail, row }: ListFormat, messages: readonly Message[]): string {
-  return head + messages.map(row).join(between) + tail;
+export function writeWhole({ head, between, tail, row }: ListFormat, messages: readonly Message[], view: View): string {
+  return head + messages.map((message) => row(message, view)).join(between) + tail;
 }
 
 /** Large enough that the cost of a piece does not count, small enough that many of them at once do not either. */
@@ -53,12 +54,13 @@ const PIECE_CHARACTERS = 65_536;
 export async function* writeInPieces(
   { head, between, tail, row }: ListFormat,
   batches: AsyncIterable<readonly Message[]>,
+  view: View,
 ): AsyncGenerator<Buffer, void, void> {
   let piece = head;
   let isFirst = true;
   for await (const batch of batches) {
     for (const message of batch) {
-      piece += isFirst ? row(message) : between + row(message);
+      piece += isFirst ? row(message, view) : between + row(message, view);
       isFirst = false;
       if (piece.length < PIECE_CHARACTERS) continue;
       yield Buffer.from(piece);

@@ -15,8 +15,10 @@ import {
   streamMessages,
 } from '../message/lists.ts';
 import type { Tenant } from '../message/message.ts';
+import { authorOf, type View, viewOf } from '../tenant/caller.ts';
 import { chooseType } from './accept.ts';
 import type { HttpApp } from './app-type.ts';
+import type { NoteAudit } from './audit.ts';
 import { type AskedFilters, type Cursors, makeCursors } from './cursor.ts';
 import { type ListFormat, listFormats, writeInPieces, writeWhole } from './list-formats.ts';
 import { listAnswers, listQuery } from './list-schemas.ts';
@@ -27,6 +29,7 @@ export type ListDeps = {
   readonly db: Db;
   readonly streams: Streams;
   readonly hash: KeyedHash;
+  readonly note: NoteAudit;
   /** Where a number without a country code is. */
   readonly countryCode: string;
 };
@@ -42,6 +45,7 @@ export function listMessagesRoute(app: HttpApp, deps: ListDeps): void {
   app.get(
     '/dhos/v1/sms',
     {
+      config: { scope: 'sms:read' },
       schema: {
         summary: "The tenant's messages, newest first",
         description:
@@ -50,24 +54,31 @@ export function listMessagesRoute(app: HttpApp, deps: ListDeps): void {
         tags: ['sms'],
         querystring: listQuery,
         headers: tenantHeaders,
-        response: { 200: listAnswers, ...problems(400, 406, 503) },
+        response: { 200: listAnswers, ...problems(400, 401, 403, 406, 503) },
       },
     },
     async (request, reply) => {
       const type = chooseType(request.headers.accept, Object.keys(listFormats) as [keyof typeof listFormats]);
       const format = listFormats[type];
-      const tenant = tenantOf(request.headers);
+      const tenant = tenantOf(request.caller, request.headers);
+      const view = viewOf(request.caller);
       const { limit: asked, cursor, ...filters } = request.query;
       const limit = asked || null;
       const page = cursor === undefined ? { after: null, filters } : openPage(cursors, tenant, cursor, filters);
+      refuseHiddenFilters(page.filters, view);
       const list = { ...readFilters(page.filters, deps), tenant, after: page.after };
 
       const rows = await listMessages(deps.db, list, Math.min(limit ?? WHOLE, WHOLE) + 1);
       const isLong = rows.length > WHOLE && (limit === null || limit > WHOLE);
       const { body, last } = isLong
-        ? await openBody(deps.streams, { list, limit, format, isWanted: request.method !== 'HEAD' })
-        : { body: writeWhole(format, rows.slice(0, limit ?? WHOLE)), last: lastOfPage(rows, limit) };
+        ? await openBody(deps.streams, { list, limit, format, view, isWanted: request.method !== 'HEAD' })
+        : { body: writeWhole(format, rows.slice(0, limit ?? WHOLE), view), last: lastOfPage(rows, limit) };
 
+      if (view === 'clear') {
+        const filtered = Object.keys(page.filters);
+        const details = { filters: filtered, ...(!isLong && { messages: Math.min(rows.length, limit ?? WHOLE) }) };
+        await deps.note(authorOf(request.caller), { action: 'listed', messageUuid: null, tenant, details });
+      }
       if (last !== null) {
         const next = cursors.seal(tenant, { after: last, filters: page.filters });
         reply.header('link', `</dhos/v1/sms?limit=${limit}&cursor=${next}>; rel="next"`);
@@ -87,6 +98,13 @@ function openPage(cursors: Cursors, tenant: Tenant, cursor: string, filters: Ask
   if (differs !== undefined)
     throw new Refusal('bad request', `${differs[0]}: is not what the cursor's list was asked for.`);
   return page;
+}
+
+/** Who may not see a number may not find out by asking for it either. */
+function refuseHiddenFilters(filters: AskedFilters, view: View): void {
+  const hidden = ['receiver', 'receiver_e164'].find((name) => filters[name] !== undefined);
+  if (view === 'masked' && hidden !== undefined)
+    throw new Refusal('forbidden', `${hidden}: needs a key with the scope sms:read:content.`);
 }
 
 function readFilters(filters: AskedFilters, { countryCode, hash }: ListDeps): Omit<List, 'tenant' | 'after'> {
@@ -115,16 +133,17 @@ type Streamed = {
   readonly list: List;
   readonly limit: number | null;
   readonly format: ListFormat;
+  readonly view: View;
   /** A HEAD wants the header fields alone. */
   readonly isWanted: boolean;
 };
 
 /** The first piece is waited for, so that what goes wrong until then still gets a proper answer. */
-async function openBody(streams: Streams, { list, limit, format, isWanted }: Streamed) {
+async function openBody(streams: Streams, { list, limit, format, view, isWanted }: Streamed) {
   const stream = await streams.open().catch(refuseBusy);
   try {
     const last = limit === null ? null : await findPlace(stream, list, limit);
-    const pieces = thenClose(stream, writeInPieces(format, streamMessages(stream, list, limit)));
+    const pieces = thenClose(stream, writeInPieces(format, streamMessages(stream, list, limit), view));
     const first = await pieces.next();
     // Fastify would read a body to its end to leave it out.
     if (first.done || !isWanted) await pieces.return();

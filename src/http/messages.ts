@@ -2,15 +2,18 @@ import { z } from 'zod';
 import type { Db } from '../db/db.ts';
 import { Refusal } from '../errors.ts';
 import { deleteMessage, findMessage } from '../message/find.ts';
-import type { Message, Tenant } from '../message/message.ts';
+import type { Author, Message, Tenant } from '../message/message.ts';
+import { authorOf, type Caller, reachOf, viewOf } from '../tenant/caller.ts';
 import type { HttpApp } from './app-type.ts';
+import type { NoteAudit } from './audit.ts';
 import { answer, message, messageId, noQuery, problems, tenantHeaders, tenantOf, toWire } from './schemas.ts';
 
 type Refused = 'not found' | 'of another tenant' | 'still needed';
 
 export type MessageDeps = {
   readonly db: Db;
-  readonly erase: (uuid: string, tenant: Tenant) => Promise<Message | Refused>;
+  readonly note: NoteAudit;
+  readonly erase: (uuid: string, tenant: Tenant, author: Author) => Promise<Message | Refused>;
 };
 
 const deleteQuery = z.strictObject({
@@ -20,28 +23,35 @@ const deleteQuery = z.strictObject({
 });
 
 /** Look one up, hide it, erase it. */
-export function messageRoutes(app: HttpApp, { db, erase }: MessageDeps): void {
+export function messageRoutes(app: HttpApp, { db, erase, note }: MessageDeps): void {
   app.get(
     '/dhos/v1/sms/:message_id',
     {
+      config: { scope: 'sms:read' },
       schema: {
         summary: 'A message',
         tags: ['sms'],
         params: messageId,
         querystring: noQuery,
-        response: { 200: answer('The message', message), ...problems(400, 404, 503) },
+        response: { 200: answer('The message', message), ...problems(400, 401, 403, 404, 503) },
       },
     },
     async (request) => {
-      const found = await findMessage(db, asStoredId(request.params.message_id));
+      const found = await findMessage(db, asStoredId(request.params.message_id), reachOf(request.caller));
       if (found === null) throw noSuchMessage();
-      return toWire(found);
+      const view = viewOf(request.caller);
+      if (view === 'clear') {
+        const tenant = { trustomerCode: found.trustomer_code, productName: found.product_name };
+        await note(authorOf(request.caller), { action: 'read', messageUuid: found.uuid, tenant, details: {} });
+      }
+      return toWire(found, view);
     },
   );
 
   app.delete(
     '/dhos/v1/sms/:message_id',
     {
+      config: { scope: 'sms:delete' },
       schema: {
         summary: 'Hide a message for good',
         description:
@@ -50,24 +60,28 @@ export function messageRoutes(app: HttpApp, { db, erase }: MessageDeps): void {
         params: messageId,
         querystring: deleteQuery,
         headers: tenantHeaders,
-        response: { 200: answer('The message, with `deleted`', message), ...problems(400, 403, 404, 409, 503) },
+        response: { 200: answer('The message, with `deleted`', message), ...problems(400, 401, 403, 404, 409, 503) },
       },
     },
     async (request) => {
-      const [id, tenant] = [asStoredId(request.params.message_id), tenantOf(request.headers)];
+      const { caller } = request;
+      const [id, tenant] = [asStoredId(request.params.message_id), tenantOf(caller, request.headers)];
+      const author = authorOf(caller);
       const deleted: Message | Refused =
-        request.query.erase === 'true' ? await erase(id, tenant) : await deleteMessage(db, id, tenant);
-      if (typeof deleted === 'string') throw refusalOf(deleted);
-      return toWire(deleted);
+        request.query.erase === 'true' ? await erase(id, tenant, author) : await deleteMessage(db, id, tenant, author);
+      if (typeof deleted === 'string') throw refusalOf(deleted, caller);
+      return toWire(deleted, viewOf(caller));
     },
   );
 }
 
-function refusalOf(refused: Refused): Refusal {
+function refusalOf(refused: Refused, caller: Caller): Refusal {
   switch (refused) {
     case 'not found':
       return noSuchMessage();
     case 'of another tenant':
+      // As the Python service says it, which knew no callers; to a key it is as if it were not there.
+      if (caller.kind === 'key') return noSuchMessage();
       return new Refusal('forbidden', 'This message belongs to another tenant.');
     case 'still needed':
       return new Refusal(

@@ -1,5 +1,6 @@
 import swagger from '@fastify/swagger';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import type { Scope } from '../tenant/caller.ts';
 import type { HttpApp } from './app-type.ts';
 
 /** Must be registered before the routes it describes. */
@@ -13,6 +14,17 @@ export async function describeApi(app: HttpApp, options: { version: string; isPr
         description:
           'Sends text messages to patients through Twilio: recorded before sent, followed, redacted, counted.',
       },
+      components: {
+        securitySchemes: {
+          apiKey: {
+            type: 'http',
+            scheme: 'bearer',
+            bearerFormat: 'polaris_<id>_<secret>',
+            description:
+              'With AUTH_MODE=apikey. Which scope an address needs stands with it; sms:admin brings all but sms:read:content',
+          },
+        },
+      },
       tags: [
         { name: 'sms', description: 'Messages' },
         { name: 'report', description: 'Counts' },
@@ -20,7 +32,10 @@ export async function describeApi(app: HttpApp, options: { version: string; isPr
         { name: 'system', description: 'For those who run the service' },
       ],
     },
-    transform: jsonSchemaTransform,
+    transform: (given) => {
+      const { schema, url } = jsonSchemaTransform(given);
+      return { schema: { ...schema, ...securityOf(given.route.config?.scope) }, url };
+    },
     transformObject: (document) => tidy(jsonSchemaTransformObject(document)),
   });
   if (!options.isProduction) await app.register(import('@fastify/swagger-ui'), { routePrefix: '/ui' });
@@ -31,12 +46,17 @@ export async function describeApi(app: HttpApp, options: { version: string; isPr
   );
 }
 
+/** Of an address, for the document: nothing where it is open to all. */
+function securityOf(scope: Scope | 'open' | undefined): { security?: { [name: string]: string[] }[] } {
+  return scope === undefined || scope === 'open' ? {} : { security: [{ apiKey: [scope] }] };
+}
+
 type Document = ReturnType<typeof jsonSchemaTransformObject>;
 /** As much of an OpenAPI document as is touched here. */
 type Json = { [key: string]: Json } | Json[] | string | number | boolean;
 type Open = {
   paths: Record<string, Record<string, Record<string, Json>>>;
-  components: { schemas: Record<string, Json>; responses?: Record<string, Json> };
+  components: { schemas: Record<string, Json>; responses?: Record<string, Json>; securitySchemes?: Json };
 };
 
 /** The library lists every named schema twice, as input and as output; keeps what is referred to, under its plain name. */
@@ -51,7 +71,7 @@ function tidy(document: Document): Document {
   };
   const paths = used.reduce((all, [name]) => all.replaceAll(reference(name), reference(plainName(name))), text);
   const schemas = Object.fromEntries(used.map(([name, schema]) => [plainName(name), schema]));
-  const tidied = withCallbackForm({ paths: JSON.parse(paths), components: { schemas } });
+  const tidied = withCallbackForm({ paths: JSON.parse(paths), components: { ...open.components, schemas } });
   return { ...document, ...withCommonAnswers(tidied) } as Document;
 }
 

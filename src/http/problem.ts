@@ -48,8 +48,9 @@ function hangUp(request: FastifyRequest, reply: FastifyReply): FastifyReply {
 }
 
 export function answerRefusal(reply: FastifyReply, refusal: Refusal): FastifyReply {
-  const { retryAfterS, messageId, errorCode, allow } = refusal.extras;
+  const { retryAfterS, messageId, errorCode, allow, challenge } = refusal.extras;
   if (retryAfterS !== undefined) reply.header('retry-after', retryAfterS);
+  if (challenge !== undefined) reply.header('www-authenticate', challenge);
   if (messageId !== undefined) reply.header('x-message-id', messageId);
   if (allow !== undefined) reply.header('allow', allow.join(', '));
   return sendProblem(reply, refusals[refusal.kind], refusal.message, {

@@ -52,17 +52,18 @@ export function redactionReportRoute(app: HttpApp, { db, clock }: { readonly db:
   app.get(
     '/dhos/v1/redaction_report',
     {
+      config: { scope: 'sms:report' },
       schema: {
         summary: 'How many texts were emptied, at Twilio and here, and how many still wait for it',
         tags: ['report'],
         querystring: query,
         headers: tenantHeaders,
-        response: { 200: answer('The report', redactionReport), ...problems(400, 503) },
+        response: { 200: answer('The report', redactionReport), ...problems(400, 401, 403, 503) },
       },
     },
     async (request) => {
       const { from, to } = request.query;
-      const counts = await countRedactions(db, { tenant: tenantOf(request.headers), from, to });
+      const counts = await countRedactions(db, { tenant: tenantOf(request.caller, request.headers), from, to });
       return {
         from: new Date(from).toISOString(),
         to: new Date(to).toISOString(),

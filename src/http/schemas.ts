@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { masked } from '../message/masked.ts';
 import { MAX_CONTENT_LENGTH, type Message, type Tenant } from '../message/message.ts';
 import { statuses } from '../message/status.ts';
+import { type Caller, reachOf, type View } from '../tenant/caller.ts';
 import { instant, MAX_WORD, requiredText, tenantWord, text } from './fields.ts';
 import { problem } from './problem.ts';
 
@@ -125,8 +127,15 @@ export const settleRequest = z
   )
   .meta({ id: 'SettleRequest', examples: [{ outcome: 'not-sent' }] });
 
-/** Keys in the order of the alphabet, those without a value left out, as the Python service wrote them. */
-export function toWire(row: Message): z.infer<typeof message> {
+/**
+ * Keys in the order of the alphabet, those without a value left out, as the Python service wrote them. No message leaves
+ * but through here, so whoever answers one has to say how much of it its reader may see.
+ */
+export function toWire(message: Message, view: View) {
+  return write(view === 'clear' ? message : masked(message));
+}
+
+function write(row: Message): z.infer<typeof message> {
   return {
     content: row.content,
     ...(row.content_emptied !== null && { content_emptied: row.content_emptied.toISOString() }),
@@ -189,7 +198,10 @@ export const sendHeaders = tenantHeaders.extend({
     }),
 });
 
-export function tenantOf(headers: z.output<typeof tenantHeaders>): Tenant {
+/** A key's own tenant before whatever the headers say, which is the same: identity.ts sees to that. */
+export function tenantOf(caller: Caller, headers: z.output<typeof tenantHeaders>): Tenant {
+  const reach = reachOf(caller);
+  if (reach !== 'all tenants') return reach;
   return { trustomerCode: headers['x-trustomer'], productName: headers['x-product'] };
 }
 
@@ -202,7 +214,8 @@ export const noContent = (description: string) => z.null().describe(description)
 
 const problemMeanings: Readonly<Record<number, string>> = {
   400: 'The request is wrong: change it. Nothing was recorded or sent',
-  403: 'Not yours, not signed by Twilio, or not allowed by a limit that the answer names. Nothing was changed or sent',
+  401: 'With AUTH_MODE=apikey: no key, or none that is good. Nothing was done',
+  403: 'Not yours, not within the scopes of the key, not signed by Twilio, or not allowed by a limit that the answer names. Nothing was changed or sent',
   404: 'There is no such message',
   406: 'The list is not there in any form that `Accept` names',
   409: 'Not now, or not any more: the answer says why. Nothing was sent by this request',

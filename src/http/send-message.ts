@@ -6,6 +6,7 @@ import { type Accepted, awaitEarlier, awaitTwin, type Earlier, type SendOrder } 
 import type { Message } from '../message/message.ts';
 import { toE164 } from '../message/phone-number.ts';
 import { type Licence, RECORDING_MS, type Sent } from '../message/send.ts';
+import { authorOf } from '../tenant/caller.ts';
 import type { Slots } from '../twilio/slots.ts';
 import type { HttpApp } from './app-type.ts';
 import { type Rule, refusalOf } from './refused.ts';
@@ -42,6 +43,7 @@ export function sendMessageRoute(app: HttpApp, deps: SendMessageDeps): void {
   app.post(
     '/dhos/v1/sms',
     {
+      config: { scope: 'sms:send' },
       schema: {
         summary: 'Send a message',
         tags: ['sms'],
@@ -51,7 +53,7 @@ export function sendMessageRoute(app: HttpApp, deps: SendMessageDeps): void {
         response: {
           200: answer('Twilio has it', message),
           202: answer('Recorded; this service owns it to the end. `Location` names it', message),
-          ...problems(400, 403, 409, 413, 415, 422, 503),
+          ...problems(400, 401, 403, 409, 413, 415, 422, 503),
         },
       },
       onRequest: requireContentType,
@@ -61,7 +63,8 @@ export function sendMessageRoute(app: HttpApp, deps: SendMessageDeps): void {
       const to = toE164(receiver, deps.countryCode, deps.isQuiet ? 'parsed' : 'possible');
       if (to === null) throw new Refusal('bad request', 'receiver: must be a phone number that is possible.');
       const order = {
-        tenant: tenantOf(request.headers),
+        tenant: tenantOf(request.caller, request.headers),
+        author: authorOf(request.caller),
         request: {
           sender,
           receiver,
@@ -220,16 +223,17 @@ function notSent(reason: string, messageId?: string): Refusal {
   });
 }
 
+/** In clear: its reader has just sent the very text and number. */
 function answerSent(reply: FastifyReply, { sent, isReplayed }: Outcome) {
   const { uuid } = sent.message;
   reply.header('x-message-id', uuid);
   if (isReplayed) reply.header('idempotency-replayed', 'true');
   switch (sent.kind) {
     case 'handed over':
-      return toWire(sent.message);
+      return toWire(sent.message, 'clear');
     case 'ours':
       reply.code(202).header('location', `/dhos/v1/sms/${uuid}`);
-      return toWire(sent.message);
+      return toWire(sent.message, 'clear');
     case 'refused':
       throw new Refusal('refused by Twilio', sent.reason, { messageId: uuid, errorCode: sent.code });
     case 'not sent':

@@ -5,6 +5,7 @@ import { Refusal } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { HttpApp } from './app-type.ts';
+import { auditRoute, type NoteAudit } from './audit.ts';
 import { answerBrokenRequests } from './broken-requests.ts';
 import { type BulkUpdateRouteDeps, bulkUpdateRoutes } from './bulk-update.ts';
 import { type CallbackDeps, callbackRoute } from './callback.ts';
@@ -12,6 +13,7 @@ import { closePromptly } from './closing.ts';
 import { countsRoute } from './counts.ts';
 import { tagAnswers } from './etag.ts';
 import { type HealthDeps, healthRoutes } from './health.ts';
+import { type IdentityDeps, identifyCallers } from './identity.ts';
 import { type LimitsDeps, limitRequests } from './limits.ts';
 import { type ListDeps, listMessagesRoute } from './list-messages.ts';
 import { messageHistoryRoutes } from './message-history.ts';
@@ -23,6 +25,8 @@ import { headersWithoutRoute, limitCaching, protectAnswers } from './security-he
 import { type SendMessageDeps, sendMessageRoute } from './send-message.ts';
 
 export type ServerDeps = {
+  readonly identity: IdentityDeps;
+  readonly note: NoteAudit;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly isProduction: boolean;
@@ -45,6 +49,7 @@ const CHECK_CONNECTIONS_EVERY_MS = 1_000;
 /** The index of the API: each group of routes on a line. */
 export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
   const app = openHttp(deps);
+  identifyCallers(app, deps.identity);
   limitRequests(app, deps.limits);
   const refuseOtherMethods = watchAddresses(app);
   await tagAnswers(app);
@@ -54,12 +59,13 @@ export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
   const { db, clock } = deps.sendMessage;
   sendMessageRoute(app, deps.sendMessage);
   listMessagesRoute(app, deps.lists);
-  messageRoutes(app, { db, erase: deps.erase });
+  messageRoutes(app, { db, erase: deps.erase, note: deps.note });
   messageHistoryRoutes(app, db);
   await app.register((scope: HttpApp) => callbackRoute(scope, deps.callbacks));
   await app.register((scope: HttpApp) => bulkUpdateRoutes(scope, deps.bulkUpdate));
   countsRoute(app, { db, clock });
   redactionReportRoute(app, { db, clock });
+  auditRoute(app, { db, note: deps.note });
   healthRoutes(app, deps.health);
   refuseOtherMethods();
   return app;
@@ -155,7 +161,8 @@ function watchAddresses(app: HttpApp): () => void {
         throw new Refusal('method not allowed', `This address knows ${allow.join(', ')}.`, { allow });
       };
       const others = methods.filter((method) => !allow.includes(method));
-      app.route({ url, method: others, exposeHeadRoute: false, schema: { hide: true }, onRequest, handler: onRequest });
+      const hidden = { exposeHeadRoute: false, schema: { hide: true }, config: { scope: 'open' as const } };
+      app.route({ url, method: others, ...hidden, onRequest, handler: onRequest });
     }
   };
 }

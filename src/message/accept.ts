@@ -7,7 +7,7 @@ import type { Log } from '../log.ts';
 import { lockTenant, recipientWaitS, type Today } from './allowances.ts';
 import { findKey } from './idempotency-keys.ts';
 import type { KeyedHash } from './keyed-hash.ts';
-import type { Message, MessageRequest, Tenant } from './message.ts';
+import type { Author, Message, MessageRequest, Tenant } from './message.ts';
 import { getEarlier, isUnresolved } from './messages.ts';
 import {
   findRepeated,
@@ -37,6 +37,7 @@ export type AcceptDeps = {
 
 export type SendOrder = {
   readonly tenant: Tenant;
+  readonly author: Author;
   readonly request: MessageRequest;
   /** As the caller gave it. */
   readonly idempotencyKey: string | null;
@@ -84,13 +85,14 @@ export async function acceptMessage(deps: AcceptDeps, asked: SendOrder): Promise
   return (await findEarlier(deps, order)) ?? { kind: 'twin', textHash: order.textHash };
 }
 
-function orderOf({ hash, settleMs }: AcceptDeps, { tenant, request, idempotencyKey, send }: SendOrder): Order {
+function orderOf({ hash, settleMs }: AcceptDeps, { tenant, author, request, idempotencyKey, send }: SendOrder): Order {
   const { sender, to, content, errorCode, errorMessage, validUntil } = request;
   const owner = [tenant.trustomerCode, tenant.productName];
   const meaning = [...owner, sender, to, content, errorCode, errorMessage, validUntil?.toISOString() ?? null];
   return {
     uuid: randomUUID(),
     tenant,
+    author,
     request,
     textHash: hash('text', [sender, to, content]),
     key:

@@ -1,7 +1,8 @@
 import type { Db } from '../db/db.ts';
+import { addEntries } from '../tenant/audit-entries.ts';
 import { emptyMessages, lockToErase, type What } from './emptyings.ts';
 import type { KeyedHash } from './keyed-hash.ts';
-import { belongsTo, type Message, type Tenant } from './message.ts';
+import { type Author, belongsTo, type Message, type Tenant } from './message.ts';
 import { getMessage, markDeleted } from './messages.ts';
 
 export type EraseDeps = {
@@ -19,6 +20,7 @@ export async function eraseMessage(
   { db, hash, countryCode, countEmptied }: EraseDeps,
   uuid: string,
   tenant: Tenant,
+  author: Author,
 ): Promise<Message | 'not found' | 'of another tenant' | 'still needed'> {
   const erased = await db.transaction(async (tx) => {
     const message = await lockToErase(tx, uuid);
@@ -28,8 +30,11 @@ export async function eraseMessage(
     if (!belongsTo(message, tenant)) return isDeleted ? 'not found' : 'of another tenant';
     if (isDeleted && !isText && !isNumber) return 'not found';
     if (message.isNeeded) return 'still needed';
-    if (!isDeleted) await markDeleted(tx, uuid, tenant);
+    if (!isDeleted) await markDeleted(tx, uuid, tenant, author);
     if (isText || isNumber) {
+      if (author !== null) {
+        await addEntries(tx, [{ actor: author, action: 'erased', messageUuid: uuid, tenant, details: {} }]);
+      }
       await emptyMessages(tx, [{ ...message, isText, isNumber }], { hash, countryCode, actor: 'caller', why: 'erase' });
     }
     const after = await getMessage(tx, uuid);

@@ -1,10 +1,10 @@
 import type { Db } from '../db/db.ts';
-import { belongsTo, type Message, type Tenant } from './message.ts';
-import { getMessage, markDeleted } from './messages.ts';
+import { type Author, belongsTo, type Message, type Reach, type Tenant } from './message.ts';
+import { getMessageWithin, markDeleted } from './messages.ts';
 
-/** The message, unless nobody recorded it or it is deleted. */
-export async function findMessage(db: Db, uuid: string): Promise<Message | null> {
-  const message = await getMessage(db, uuid);
+/** The message, unless nobody recorded it, it is deleted, or out of reach. */
+export async function findMessage(db: Db, uuid: string, reach: Reach): Promise<Message | null> {
+  const message = await getMessageWithin(db, uuid, reach);
   return message === null || message.deleted !== null ? null : message;
 }
 
@@ -13,9 +13,10 @@ export async function deleteMessage(
   db: Db,
   uuid: string,
   tenant: Tenant,
+  author: Author,
 ): Promise<Message | 'not found' | 'of another tenant'> {
-  const deleted = await markDeleted(db, uuid, tenant);
+  const deleted = await markDeleted(db, uuid, tenant, author);
   if (deleted !== null) return deleted;
-  const message = await findMessage(db, uuid);
+  const message = await findMessage(db, uuid, 'all tenants');
   return message !== null && !belongsTo(message, tenant) ? 'of another tenant' : 'not found';
 }

@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts';
+import { type AuditRow, listEntriesOf } from '../tenant/audit-entries.ts';
 import { meaningOf } from '../twilio/error-codes.ts';
 import {
   type AttemptRow,
@@ -32,11 +33,12 @@ export type Happening = {
 
 /** The life of a message so far, the oldest first: recorded, each attempt, callback, look, change, and its end. */
 export async function readHistory(db: Db, message: Message): Promise<Happening[]> {
-  const [attempts, callbacks, events, duplicates] = await Promise.all([
+  const [attempts, callbacks, events, duplicates, audited] = await Promise.all([
     listAttempts(db, message.uuid),
     listCallbacks(db, message.uuid),
     listEvents(db, message.uuid),
     listDuplicates(db, message.uuid),
+    listEntriesOf(db, message.uuid),
   ]);
   const story = [
     recorded(message),
@@ -44,6 +46,7 @@ export async function readHistory(db: Db, message: Message): Promise<Happening[]
     ...inTurn(callbacks).map(tellCallback),
     ...events.map(tellEvent),
     ...duplicates.map(tellDuplicate),
+    ...audited.map(tellAudited),
   ];
   // A stable sort: what happened in the same millisecond keeps the order above.
   return story.sort((a, b) => a.at.getTime() - b.at.getTime());
@@ -183,6 +186,12 @@ function emptiedInWords({ what, why }: EventRow['details']): string {
       ? 'The text was emptied here'
       : `${what === 'number' ? 'The number was' : 'Text and number were'} emptied here, a keyed hash stands for the number`;
   return `${emptied}: ${why === 'erase' ? 'a caller asked for it' : 'it had had its days'}.`;
+}
+
+/** Who did what a caller did: from the audit, so only where callers have names. */
+function tellAudited({ at, actor, actor_name, action }: AuditRow): Happening {
+  const deed = { read: 'read it in clear', sent: 'asked for it to be sent' }[action] ?? `${action} it`;
+  return { at, what: 'audited', actor: 'caller', summary: `${actor_name} (key ${actor}) ${deed}.` };
 }
 
 function tellDuplicate(row: DuplicateRow): Happening {

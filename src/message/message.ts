@@ -37,6 +37,12 @@ export type Message = {
 /** On whose behalf a message is sent: trust and product, both in lower case. */
 export type Tenant = { readonly trustomerCode: string; readonly productName: string };
 
+/** Whose messages a caller may reach. */
+export type Reach = Tenant | 'all tenants';
+
+/** Who does something, for the record: an API key. Null: nobody has a name, because authentication is off. */
+export type Author = { readonly id: string; readonly name: string } | null;
+
 /** What a caller asks for. The error fields are for old clients; Twilio's own replace them. */
 export type MessageRequest = {
   readonly sender: string;
@@ -49,7 +55,7 @@ export type MessageRequest = {
   readonly errorMessage: string | null;
 };
 
-/** The author on every row until callers have names. */
+/** The author on rows of callers without a name. */
 export const UNKNOWN_AUTHOR = 'unknown';
 
 export function belongsTo(message: Message, tenant: Tenant): boolean {

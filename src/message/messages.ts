@@ -1,5 +1,6 @@
 import { type Db, type Tx, utcNow } from '../db/db.ts';
-import type { Message, Tenant } from './message.ts';
+import { noteOfMessages } from '../tenant/audit-entries.ts';
+import type { Author, Message, Reach, Tenant } from './message.ts';
 
 /** What callers see of a row, and what sending needs. */
 export const columns = `uuid, created, created_by_ AS created_by, modified, modified_by_ AS modified_by, sender, receiver, content,
@@ -13,7 +14,7 @@ export type AtTwilio = { readonly uuid: string; readonly twilioSid: string };
  * Hides a message. One that waits to be sent, claimed by nobody and provably not at Twilio, is cancelled by it. A message of
  * another tenant is left alone and so is one that is deleted already.
  */
-export async function markDeleted(db: Db | Tx, uuid: string, tenant: Tenant): Promise<Message | null> {
+export async function markDeleted(db: Db | Tx, uuid: string, tenant: Tenant, author: Author): Promise<Message | null> {
   const { rows } = await db.query<Message>({
     name: 'mark-deleted',
     text: `
@@ -21,7 +22,7 @@ export async function markDeleted(db: Db | Tx, uuid: string, tenant: Tenant): Pr
         SELECT uuid, status, step FROM message
         WHERE uuid = $1 AND deleted IS NULL AND trustomer_code = $2 AND product_name = $3 FOR UPDATE
       ), hidden AS (
-        UPDATE message m SET deleted = ${utcNow}, modified = ${utcNow},
+        UPDATE message m SET deleted = ${utcNow}, modified = ${utcNow}, modified_by_ = coalesce($5::varchar, m.modified_by_),
           status = CASE WHEN old.step = 'send' THEN 'canceled' ELSE m.status END,
           due = CASE WHEN old.step = 'send' THEN NULL ELSE m.due END,
           step = CASE WHEN old.step = 'send' THEN NULL ELSE m.step END,
@@ -30,9 +31,11 @@ export async function markDeleted(db: Db | Tx, uuid: string, tenant: Tenant): Pr
       ), told AS (
         INSERT INTO event (message_uuid, at, kind, actor, status_before, status_after)
         SELECT uuid, ${utcNow}, 'deleted', 'caller', status_before, status FROM hidden
+      ), noted AS (
+        ${noteOfMessages('hidden', 'deleted', { id: '$4::varchar', name: '$5::varchar' })}
       )
       SELECT ${columns} FROM hidden`,
-    values: [uuid, tenant.trustomerCode, tenant.productName],
+    values: [uuid, tenant.trustomerCode, tenant.productName, author?.id ?? null, author?.name ?? null],
   });
   return rows[0] ?? null;
 }
@@ -45,6 +48,25 @@ export async function getMessage(db: Db | Tx, uuid: string): Promise<Message | n
     values: [uuid],
   });
   return rows[0] ?? null;
+}
+
+/** The same for a caller: a message out of reach is not there. */
+export async function getMessageWithin(db: Db, uuid: string, reach: Reach): Promise<Message | null> {
+  const { rows } = await db.query<Message>({
+    name: 'get-message-within',
+    text: `SELECT ${columns} FROM message WHERE uuid = $1 AND ${isWithin('$2', '$3')}`,
+    values: [uuid, ...reachValues(reach)],
+  });
+  return rows[0] ?? null;
+}
+
+/** Of a row of `message`, in SQL; the parameters are those of `reachValues`. */
+export function isWithin(trustomerCode: string, productName: string): string {
+  return `(${trustomerCode}::varchar IS NULL OR (trustomer_code = ${trustomerCode} AND product_name = ${productName}))`;
+}
+
+export function reachValues(reach: Reach): [string | null, string | null] {
+  return reach === 'all tenants' ? [null, null] : [reach.trustomerCode, reach.productName];
 }
 
 /** Also whether a call to Twilio for it is under way: its latest attempt is open and its time not over. */

@@ -1,6 +1,7 @@
 import { type Db, type Tx, utcNow, violatedUniqueness } from '../db/db.ts';
+import { noteOfMessages } from '../tenant/audit-entries.ts';
 import { licenceFrom } from './attempts.ts';
-import { type Message, type MessageRequest, type Tenant, UNKNOWN_AUTHOR } from './message.ts';
+import { type Author, type Message, type MessageRequest, type Tenant, UNKNOWN_AUTHOR } from './message.ts';
 import { columns, only } from './messages.ts';
 
 /** With the wait for a connection this leaves time to make a recording void, should it break off, before the caller is answered. */
@@ -15,6 +16,7 @@ const OTHERS_AFTER_MS = 20_000;
 export type Order = {
   readonly uuid: string;
   readonly tenant: Tenant;
+  readonly author: Author;
   readonly request: MessageRequest;
   /** Of sender, number and text: see message_unresolved_twin. */
   readonly textHash: string;
@@ -62,12 +64,13 @@ export async function recordMessages(db: Db | Tx, orders: readonly Order[]): Pro
         SELECT * FROM json_to_recordset($1::json) AS asked (
           uuid varchar, sender varchar, receiver varchar, content varchar, trustomer_code varchar, product_name varchar,
           error_code varchar, error_message varchar, receiver_e164 varchar, valid_until timestamp, text_hash varchar,
-          is_now boolean, within_ms int, settle_ms int, key_hash varchar, fingerprint varchar)
+          is_now boolean, within_ms int, settle_ms int, key_hash varchar, fingerprint varchar,
+          author_id varchar, author_name varchar)
       ), recorded AS (
         INSERT INTO message (uuid, created, created_by_, modified, modified_by_, sender, receiver, content, status,
                              trustomer_code, product_name, error_code, error_message, receiver_e164, valid_until,
                              text_hash, step, due, attempts, unresolved)
-        SELECT uuid, ${utcNow}, $2, ${utcNow}, $2, sender, receiver, content, 'accepted', trustomer_code, product_name,
+        SELECT uuid, ${utcNow}, coalesce(author_name, $2), ${utcNow}, coalesce(author_name, $2), sender, receiver, content, 'accepted', trustomer_code, product_name,
                error_code, error_message, receiver_e164, valid_until, text_hash,
                CASE WHEN is_now THEN 'resolve' ELSE 'send' END,
                ${utcNow} + CASE WHEN is_now THEN within_ms + settle_ms ELSE ${OTHERS_AFTER_MS} END * interval '1 ms',
@@ -80,6 +83,8 @@ export async function recordMessages(db: Db | Tx, orders: readonly Order[]): Pro
       ), keyed AS (
         INSERT INTO idempotency_key (key_hash, fingerprint, message_uuid, created)
         SELECT key_hash, fingerprint, uuid, ${utcNow} FROM asked WHERE key_hash IS NOT NULL
+      ), noted AS (
+        ${noteOfMessages('asked', 'sent', { id: 'author_id', name: 'author_name' })}
       )
       SELECT ${columns} FROM recorded`,
     values: [JSON.stringify(orders.map(toJson)), UNKNOWN_AUTHOR],
@@ -92,7 +97,7 @@ export function collisionsOf({ textHash, key }: Order): string[] {
   return key === null ? [textHash] : [textHash, key.hash];
 }
 
-function toJson({ uuid, tenant, request, textHash, send, key }: Order): object {
+function toJson({ uuid, tenant, author, request, textHash, send, key }: Order): object {
   const isNow = send !== 'later';
   return {
     uuid,
@@ -112,6 +117,8 @@ function toJson({ uuid, tenant, request, textHash, send, key }: Order): object {
     settle_ms: isNow ? send.settleMs : 0,
     key_hash: key?.hash ?? null,
     fingerprint: key?.fingerprint ?? null,
+    author_id: author?.id ?? null,
+    author_name: author?.name ?? null,
   };
 }
 
@@ -132,7 +139,7 @@ export async function voidMessage(tx: Tx, order: Order, reason: string): Promise
       WHERE m.twilio_sid IS NULL AND m.status = 'accepted' AND m.attempts <= 1`,
     values: [
       order.uuid,
-      UNKNOWN_AUTHOR,
+      order.author?.name ?? UNKNOWN_AUTHOR,
       request.sender,
       request.receiver,
       request.content,

@@ -1,9 +1,10 @@
 import { type Db, type Tx, utcNow, violatedUniqueness } from '../db/db.ts';
+import { noteOfMessages } from '../tenant/audit-entries.ts';
 import { type Closing, closeAttempt, licenceFrom } from './attempts.ts';
 import { type Evidence, evidenceColumns, evidenceRow } from './evidence.ts';
 import { evidenceGuard, evidenceSets, judgeRow, lockRow, terminal } from './forward-only.ts';
-import type { Message } from './message.ts';
-import { columns, only } from './messages.ts';
+import type { Author, Message, Reach } from './message.ts';
+import { columns, isWithin, only, reachValues } from './messages.ts';
 
 /** What becomes of a message when an attempt has ended or Twilio was asked: tx 2. Each is one statement with its guard. */
 
@@ -200,20 +201,28 @@ export async function recordUnknown(db: Db, attempt: AttemptId, closed: Closing)
 }
 
 /** An operator has found out what nobody else could. Twilio's word, should it come, still wins over it (G5). */
-export async function recordSettled(db: Db, uuid: string, outcome: 'sent' | 'not-sent'): Promise<Message | null> {
+export async function recordSettled(
+  db: Db,
+  uuid: string,
+  settled: { readonly outcome: 'sent' | 'not-sent'; readonly reach: Reach; readonly author: Author },
+): Promise<Message | null> {
+  const { outcome, reach, author } = settled;
   const { rows } = await db.query<Message>({
     text: `
       WITH settled AS (
         UPDATE message SET status = CASE $2::varchar WHEN 'sent' THEN 'sent' ELSE 'error' END, modified = ${utcNow},
+          modified_by_ = coalesce($6::varchar, modified_by_),
           error_message = CASE $2::varchar WHEN 'sent' THEN NULL ELSE 'An operator found that it was not sent.' END
-        WHERE uuid = $1 AND status = 'unconfirmed' AND deleted IS NULL RETURNING *
+        WHERE uuid = $1 AND status = 'unconfirmed' AND deleted IS NULL AND ${isWithin('$3', '$4')} RETURNING *
       ), told AS (
         INSERT INTO event (message_uuid, at, kind, actor, status_before, status_after, details)
         SELECT uuid, ${utcNow}, 'settled', 'operator', 'unconfirmed', status, jsonb_build_object('outcome', $2::varchar)
         FROM settled
+      ), noted AS (
+        ${noteOfMessages('settled', 'settled', { id: '$5::varchar', name: '$6::varchar' })}
       )
       SELECT ${columns} FROM settled`,
-    values: [uuid, outcome],
+    values: [uuid, outcome, ...reachValues(reach), author?.id ?? null, author?.name ?? null],
   });
   return rows[0] ?? null;
 }

@@ -23,7 +23,13 @@ import {
 } from './original-database.ts';
 
 const project = path.join(import.meta.dirname, '../..');
-const all = ['0001_original_table', '0002_life_of_a_message', '0003_nothing_lost', '0004_followed_to_the_end'];
+const all = [
+  '0001_original_table',
+  '0002_life_of_a_message',
+  '0003_nothing_lost',
+  '0004_followed_to_the_end',
+  '0005_api_keys',
+];
 const cleanups: (() => Promise<unknown>)[] = [];
 
 afterEach(async () => {
@@ -176,6 +182,8 @@ describe('migrating down', () => {
   });
 
   test.for([
+    [5, 'an API key', insertApiKey, ['1 API keys', '0 entries']],
+    [5, 'an entry of the audit', insertAudit, ['0 API keys', '1 entries']],
     [4, 'when a text was emptied', insertEmptiedText, ['1 texts', '0 numbers']],
     [4, 'when a number was emptied', insertEmptiedNumber, ['0 texts', '1 numbers']],
     [3, 'an event of the history', insertEvent, ['1 events', '0 records', '0 idempotency', 'of 0 messages']],
@@ -208,6 +216,7 @@ describe('migrating down', () => {
     }
     await execute(url, "INSERT INTO job (name) VALUES ('bulk update')");
 
+    await downTo(url, 4);
     expect(await migrateDown(url)).toEqual([all[3]]);
     expect(await readSchema(url)).toEqual(await applyFirst(await emptyDatabase(), 3));
     const { rows } = await execute(url, 'SELECT twilio_sid, step, due::text FROM message ORDER BY twilio_sid');
@@ -218,7 +227,7 @@ describe('migrating down', () => {
       { twilio_sid: 'SM send', step: 'send', due: '2026-01-02 03:04:05' },
     ]);
 
-    expect(await migrateUp(url)).toEqual([all[3]]);
+    expect(await migrateUp(url)).toEqual(all.slice(3));
     expect(await readSchema(url)).toEqual(schema);
     const again = await execute(url, 'SELECT DISTINCT polls FROM message');
     expect(again.rows).toEqual([{ polls: 0 }]);
@@ -231,8 +240,9 @@ describe('migrating down', () => {
       `${insertStatement("'SM1'", { content_emptied: 'now()', number_emptied: 'now()' })};
        UPDATE message SET content = '', receiver = 'hashed:x'`,
     );
+    await downTo(url, 4);
     expect(await migrateDown(url, { loseData: true })).toEqual([all[3]]);
-    expect(await migrateUp(url)).toEqual([all[3]]);
+    expect(await migrateUp(url)).toEqual(all.slice(3));
     const { rows } = await execute(url, 'SELECT content, receiver, content_emptied, number_emptied FROM message');
     expect(rows).toEqual([{ content: '', receiver: 'hashed:x', content_emptied: null, number_emptied: null }]);
   });
@@ -246,9 +256,10 @@ describe('migrating down', () => {
        CREATE INDEX ix_message_redacted ON other (redacted)`,
     );
     const before = await readSchema(url);
-    expect(await migrateUp(url)).toEqual([all[3]]);
+    expect(await migrateUp(url)).toEqual(all.slice(3));
     expect(await readSchema(url)).toContain('CREATE INDEX ix_message_redacted ON public.other USING btree (redacted)');
     await execute(url, 'CREATE INDEX ix_message_status ON message (status)');
+    await downTo(url, 4);
     expect(await migrateDown(url)).toEqual([all[3]]);
     expect(await readSchema(url)).toEqual(before);
   });
@@ -262,7 +273,7 @@ describe('migrating down', () => {
     await migrateUp(url);
     const added = 'autovacuum_vacuum_insert_scale_factor=0.01';
     expect(await options()).toBe(`{autovacuum_vacuum_scale_factor=0.05,fillfactor=90,${added}}`);
-    await migrateDown(url);
+    await downTo(url, 3);
     expect(await options()).toBe('{autovacuum_vacuum_scale_factor=0.05,fillfactor=90}');
   });
 
@@ -420,11 +431,12 @@ describe('npm run migrate', () => {
 
   test('down refuses in one sentence with exit code 1, and obeys --lose-data', async () => {
     const url = await migrated();
+    await downTo(url, 4);
     await insertEmptiedText(url);
     const [code, output, error] = await run({ DATABASE_URL: url }, 'down');
     expect([code, output]).toEqual([1, '']);
     expect(error).toMatch(/^Migrating down would lose when 1 texts .*lose=yes\n$/);
-    expect(await run({ DATABASE_URL: url }, 'down', '--lose-data')).toEqual([0, `taken back ${all.at(-1)}\n`, '']);
+    expect(await run({ DATABASE_URL: url }, 'down', '--lose-data')).toEqual([0, `taken back ${all[3]}\n`, '']);
   });
 
   test('without DATABASE_* it migrates the embedded database in DATA_DIR', async () => {
@@ -579,6 +591,13 @@ async function downTo(url: string, version: number): Promise<void> {
   for (const step of all.slice(version).toReversed()) expect(await migrateDown(url)).toEqual([step]);
 }
 
+const insertApiKey = (url: string) =>
+  execute(
+    url,
+    "INSERT INTO api_key (id, name, hash, scopes, created) VALUES ('0123456789ab', 'clinic', '', '{sms:send}', now())",
+  );
+const insertAudit = (url: string) =>
+  execute(url, "INSERT INTO audit (at, actor, actor_name, action) VALUES (now(), '0123456789ab', 'clinic', 'read')");
 const insertEmptiedText = (url: string) =>
   execute(url, insertStatement("'SM1'", { content_emptied: 'now()', status: "'delivered'" }));
 const insertEmptiedNumber = (url: string) => execute(url, insertStatement("'SM1'", { number_emptied: 'now()' }));

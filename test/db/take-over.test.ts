@@ -18,7 +18,13 @@ import {
 } from './original-database.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-const all = ['0001_original_table', '0002_life_of_a_message', '0003_nothing_lost', '0004_followed_to_the_end'];
+const all = [
+  '0001_original_table',
+  '0002_life_of_a_message',
+  '0003_nothing_lost',
+  '0004_followed_to_the_end',
+  '0005_api_keys',
+];
 const ended = "status IN ('delivered', 'undelivered', 'failed')";
 const opened: { end(): Promise<void> }[] = [];
 const databases: TestDatabase[] = [];
@@ -257,6 +263,7 @@ describe('the way back', () => {
       `INSERT INTO message (uuid, created, created_by_, modified, modified_by_, sender, receiver, content, trustomer_code, product_name)
        VALUES ('ours', now(), 'x', now(), 'x', '+447700900001', '+447700900123', 'text', 'ouh', 'gdm')`,
     );
+    await migrateDown(url);
     await migrateDown(url);
     await migrateDown(url);
     await expect(migrateDown(url)).rejects.toThrow(/would lose 1 messages without a Twilio SID/);

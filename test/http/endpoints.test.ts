@@ -191,6 +191,7 @@ describe('Endpoints of the mission: also there today', () => {
       ([url, methods]) => `${url} ${Object.keys(methods as object).sort()}`,
     );
     expect(described.sort()).toEqual([
+      '/dhos/v1/audit get',
       '/dhos/v1/redaction_report get',
       '/dhos/v1/sms get,post',
       '/dhos/v1/sms/bulk_update get,post',
@@ -229,6 +230,7 @@ describe('Endpoints of the mission, in production', () => {
   beforeAll(async () => {
     production = await startTestService({
       ENVIRONMENT: 'PRODUCTION',
+      AUTH_MODE: 'none',
       TWILIO_ACCOUNT_SID: `AC${'0'.repeat(32)}`,
       TWILIO_AUTH_TOKEN: 'token',
       TWILIO_CALL_BACK_URL: 'https://sms.example/dhos/v1/sms/callback',

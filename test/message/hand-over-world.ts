@@ -65,6 +65,7 @@ export function makeWorld(db: Db) {
     const inserted = await recordMessage(db, {
       uuid,
       tenant,
+      author: null,
       request: {
         sender,
         receiver,
@@ -240,7 +241,7 @@ export function makeWorld(db: Db) {
       case 'delete': {
         const uuid = at(uuids, command.pick);
         if (uuid === undefined) return nothing;
-        const took = (await markDeleted(db, uuid, tenant)) !== null;
+        const took = (await markDeleted(db, uuid, tenant, null)) !== null;
         return [{ what: 'delete', uuid, took }];
       }
       case 'expire':

@@ -71,6 +71,7 @@ async function record(): Promise<string> {
   const recorded = await recordMessage(db, {
     uuid,
     tenant: { trustomerCode: 'ouh', productName: 'gdm' },
+    author: null,
     request: { sender, receiver, to: receiver, content, validUntil: null, errorCode: null, errorMessage: null },
     textHash: createHash('sha256').update(content).digest('base64url'),
     key: null,

@@ -114,7 +114,7 @@ export async function perform({ db, twilio, fake }: Driver, uuid: string, step: 
       return null;
     }
     case 'settled':
-      await recordSettled(db, uuid, step.outcome);
+      await recordSettled(db, uuid, { outcome: step.outcome, reach: 'all tenants', author: null });
       return null;
     default:
       return step satisfies never;

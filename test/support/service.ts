@@ -3,6 +3,7 @@ import pg from 'pg';
 import { type Service, startService } from '../../src/app.ts';
 import type { Clock } from '../../src/clock.ts';
 import { readConfig } from '../../src/config.ts';
+import type { Route } from '../../src/http/identity.ts';
 import { openLog } from '../../src/log.ts';
 import { sign } from '../../src/twilio/signature.ts';
 import { createDatabase } from './database.ts';
@@ -47,7 +48,7 @@ export const quiet = {
 /** `env` is added to the development environment; without Twilio variables it talks to a lively simulator, sped up. */
 export async function startTestService(
   env: Record<string, string> = {},
-  options: { clock?: Clock; speed?: number; databaseUrl?: string } = {},
+  options: { clock?: Clock; speed?: number; databaseUrl?: string; onRoute?: (route: Route) => void } = {},
 ): Promise<TestService> {
   const database =
     options.databaseUrl === undefined ? await createDatabase() : { url: options.databaseUrl, drop: async () => {} };
@@ -71,6 +72,7 @@ export async function startTestService(
     log,
     simulatorSpeed: options.speed ?? 20,
     ...(options.clock !== undefined && { clock: options.clock }),
+    ...(options.onRoute !== undefined && { onRoute: options.onRoute }),
   });
   const pool = new pg.Pool({ connectionString: database.url, max: 2 });
   // Its connections may still be closing when the database is dropped under them.

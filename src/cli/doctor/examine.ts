@@ -86,7 +86,7 @@ function describe({ environment, twilio }: Config): string {
 
 function openQuietly(findApi: () => Api, timeoutMs: number): { api: Api | null; problem: string } {
   try {
-    return { api: openApi({ baseUrl: findApi().baseUrl, timeoutMs }), problem: '' };
+    return { api: openApi({ baseUrl: findApi().baseUrl, timeoutMs, apiKey: null }), problem: '' };
   } catch (error) {
     if (!(error instanceof CannotStart)) throw error;
     return { api: null, problem: error.message.replaceAll('\n', '; ') };
