@@ -1,6 +1,6 @@
 # Every target is a thin line over an npm script; `make install` runs by itself when package-lock.json has changed.
 .DEFAULT_GOAL := default
-.PHONY: default help install run test lint check bench chaos chaos-control kill-matrix storm rolling-restarts fuzz integration debug openapi readme migrate migrate-down migration update clean
+.PHONY: default help install run test lint check bench chaos chaos-control kill-matrix storm rolling-restarts fuzz integration debug openapi readme migrate migrate-down migration update sbom clean
 installed := node_modules/.installed
 
 default: check ## Check everything, then run the tests with coverage
@@ -78,6 +78,12 @@ migration: install ## Write a new migration: make migration m='add a column'
 
 update: install ## Update the dependencies within their ranges and check the lock file
 	npm run --silent update
+
+# Where the bill goes; it is not committed.
+SBOM ?= sbom.cdx.json
+
+sbom: ## Write what this is made of, development marked as such, as CycloneDX from the lock file alone (SBOM=sbom.cdx.json)
+	npm run --silent sbom > $(SBOM)
 
 clean: ## Remove what the tools have left behind (never the data)
 	npm run --silent clean

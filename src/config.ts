@@ -210,7 +210,7 @@ function readTwilio(reader: VariableReader, environment: Environment): TwilioCon
 function readBaseUrl(reader: VariableReader): string {
   const url = reader.url('TWILIO_BASE_URL', ['http:', 'https:']) ?? 'https://api.twilio.com';
   if (new URL(url).username !== '') reader.problem('TWILIO_BASE_URL', 'must not hold a user and password');
-  return url.replace(/\/+$/, '');
+  return url.replace(/(?<!\/)\/+$/, '');
 }
 
 function readAccountSid(reader: VariableReader, isProduction: boolean): string {

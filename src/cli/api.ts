@@ -53,7 +53,7 @@ export function openApi(options: {
   /** Shown with every request; null: none. */
   readonly apiKey: string | null;
 }): Api {
-  const baseUrl = options.baseUrl.replace(/\/+$/, '');
+  const baseUrl = options.baseUrl.replace(/(?<!\/)\/+$/, '');
   const shown = options.apiKey === null ? {} : { authorization: `Bearer ${options.apiKey}` };
   const begin = ({ path, query = {}, headers = {}, timeoutMs = options.timeoutMs, ...rest }: Asking) => {
     const url = new URL(baseUrl + path);

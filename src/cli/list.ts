@@ -86,7 +86,7 @@ async function showTable(call: Call, first: Asking): Promise<void> {
 
 /** Of `Link: <…?cursor=…>; rel="next"`; only the cursor counts: behind a proxy the address may not be ours. */
 function cursorOfNext({ headers }: Reply): string | null {
-  const [, address] = /<([^>]*)>\s*;[^,]*\brel="?next\b/.exec(String(headers.link ?? '')) ?? [];
+  const [, address] = /<([^<>]*)>\s*;[^,<]*\brel="?next\b/.exec(String(headers.link ?? '')) ?? [];
   return address === undefined ? null : new URL(address, 'http://service').searchParams.get('cursor');
 }
 

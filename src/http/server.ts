@@ -103,7 +103,10 @@ function openHttp({ log, metrics }: ServerDeps): HttpApp {
   protectAnswers(app);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
-    refuseEncodedBody(request);
+  });
+  // After onRequest, in which an address says that it does not have the method.
+  app.addHook('preParsing', async (request) => {
+    if (!request.is404) refuseEncodedBody(request);
   });
   app.addHook('onResponse', async (request, reply) => {
     // The route, not the address: a query can hold a phone number.

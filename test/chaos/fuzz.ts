@@ -126,11 +126,17 @@ try {
   const whole = drawn(requestsOf(knowledge), requests - raw);
   const bytes = drawn(rawCases, raw);
   const began = performance.now();
+  const died = replica.ended.then((how): never => {
+    throw new Error(`the service ended (${how}):\n${replica.output().slice(-5_000)}`);
+  });
+  died.catch(() => {});
   const halves = exchangeAllAtOnce(replica.baseUrl);
-  await Promise.all([
+  const asking = Promise.all([
     ...Array.from({ length: CONNECTIONS }, () => askAll(api, pool, whole)),
     ...Array.from({ length: RAW_CONNECTIONS }, () => exchangeAll(replica.baseUrl, bytes, RAW_PATIENCE_MS)),
   ]);
+  asking.catch(() => {});
+  await Promise.race([asking.catch(() => died), died]);
   const seconds = (performance.now() - began) / 1000;
   memory.stop();
   await halves;

@@ -77,6 +77,13 @@ describe('Errors: 405 with Allow', () => {
     const answer = await service.call('/dhos/v1/sms', { method: 'PUT', headers: form, body: 'x' });
     expectProblem(answer, 405, 'This address knows GET, HEAD, POST.');
   });
+
+  test('404 and 405 come before 415 for a compressed body, too', async () => {
+    const gzip = { headers: { 'content-encoding': 'gzip' } };
+    expectProblem(await service.call('/running', { ...gzip, method: 'PUT' }), 405, 'This address knows GET, HEAD.');
+    expectProblem(await service.call('/nowhere', gzip), 404, 'There is nothing at this address.');
+    expectProblem(await service.call('/running', gzip), 415, 'Compressed bodies are not taken.');
+  });
 });
 
 describe('Errors: 415 for a wrong content type, 413 over 64 KiB', () => {
