@@ -92,6 +92,7 @@ export async function startService(
       metrics,
       hash,
       callbackUrl: () => config.twilio.callbackUrl ?? `${baseUrl}/dhos/v1/sms/callback`,
+      listenerPorts: () => [Number(URL.parse(baseUrl)?.port || 80)],
       stopping: stopping.signal,
     });
     started.defer(() => life.redactor.drain());

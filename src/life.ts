@@ -3,6 +3,7 @@ import type { Config } from './config.ts';
 import type { Db } from './db/db.ts';
 import { shareCommits } from './db/shared-commits.ts';
 import type { NoteAudit } from './http/audit.ts';
+import { watchRefusedCallbacks } from './http/refused-callbacks.ts';
 import type { ServerDeps } from './http/server.ts';
 import { type Background, startBackground } from './jobs/background.ts';
 import { bulkUpdate } from './jobs/bulk-update.ts';
@@ -41,6 +42,8 @@ export type LifeDeps = {
   readonly hash: KeyedHash;
   /** Known once the service listens; nothing asks for it earlier. */
   readonly callbackUrl: () => string;
+  /** The ports on which callbacks arrive, known then as well. */
+  readonly listenerPorts: () => readonly number[];
   /** Aborted when the service stops. */
   readonly stopping: AbortSignal;
 };
@@ -62,7 +65,7 @@ const TAKE_UP_AT_ONCE = 2_000;
 const WAITING_FOR_A_PLACE = 20;
 
 export function makeLife(deps: LifeDeps): Life {
-  const { config, db, twilio, account, log, clock, metrics, hash, callbackUrl, stopping } = deps;
+  const { config, db, twilio, account, log, clock, metrics, hash, callbackUrl, listenerPorts, stopping } = deps;
   const { settleMs, ambiguousSend, duplicateWindowS } = config.sending;
   const { timeoutMs, maxConcurrency, callbackOverrides } = config.twilio;
   const { countryCode, retention, limits } = config;
@@ -165,6 +168,12 @@ export function makeLife(deps: LifeDeps): Life {
         redactor,
         callbackUrl,
         authTokens: account.authTokens,
+        apiKeySecret: config.twilio.apiKey?.secret ?? null,
+        listenerPorts,
+        refused: watchRefusedCallbacks({
+          count: (reason) => metrics.signatureFailures.inc({ reason }),
+          nowMs: () => performance.now(),
+        }),
         accountSid: isQuiet ? null : account.accountSid,
         isQuiet,
         onDuplicate,

@@ -19,6 +19,9 @@ const isWord = matches(/^[A-Za-z][A-Za-z_-]{0,39}$/);
 /** Some words of ours, with a status or a code of up to six digits: too few for a phone number. */
 const isPhrase: Kind = (value) =>
   matches(/^[A-Za-z][\w ,.'’():;-]{0,159}$/)(value) && !/(?:\d[ ().-]?){7}/.test(String(value));
+/** What would have matched, of the signature doctor: a longer phrase, with ports of up to five digits. */
+const isFinding: Kind = (value) =>
+  matches(/^[A-Za-z][\w ,:-]{0,399}$/)(value) && !/(?:\d[ ().-]?){7}/.test(String(value));
 const isUuid = matches(/^[\w-]{1,36}$/);
 const isSid = matches(/^[A-Za-z]{2}[\w-]{0,62}$/);
 const isMoment = matches(/^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?Z?$|^-?infinity$/);
@@ -49,6 +52,7 @@ const fields: Readonly<Record<string, Kind>> = {
   outcome: isPhrase,
   look: isPhrase,
   reason: isPhrase,
+  finding: isFinding,
   errorClass: isPhrase,
   code: matches(/^\d{1,6}$/),
   signal: isWord,
@@ -64,7 +68,7 @@ const fields: Readonly<Record<string, Kind>> = {
   // Counts and durations.
   ms: isCount,
   httpStatus: isCount,
-  fields: isCount,
+  times: isCount,
   looks: isCount,
   silent: isCount,
   total: isCount,

@@ -91,6 +91,12 @@ export function makeMetrics(
       labelNames: ['result'],
       registers,
     }),
+    signatureFailures: new Counter({
+      name: 'sms_signature_failures_total',
+      help: 'Callbacks that were refused, by reason: missing, malformed, another account, nothing matches, not examined (too many at once), or what would have matched: scheme, port, slash, query, path, user, fields, token, several',
+      labelNames: ['reason'],
+      registers,
+    }),
     statusChecks: new Counter({
       name: 'sms_status_checks_total',
       help: 'Messages that Twilio was asked about, by how (its list, or a fetch of the one) and by result: changed, no news, gone, failed',

@@ -34,7 +34,7 @@ const RETRY_AFTER_S = 5;
 /** Every error of every route ends here. */
 export function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error instanceof NoAnswer) return hangUp(request, reply);
-  const refusal = asRefusal(error);
+  const refusal = asRefusal(error, request);
   if (refusal !== null) return answerRefusal(reply, refusal);
   request.log.error({ err: error }, 'a request failed');
   return sendProblem(reply, 500, 'The service has a fault. Its log names it under the X-Request-ID of this answer.');
@@ -72,7 +72,7 @@ function sendProblem(reply: FastifyReply, status: number, detail: string, more: 
     .send({ ...problemOf(status, detail), ...more });
 }
 
-function asRefusal(error: unknown): Refusal | null {
+function asRefusal(error: unknown, request: FastifyRequest): Refusal | null {
   if (error instanceof Refusal) return error;
   if (hasZodFastifySchemaValidationErrors(error)) {
     return new Refusal('bad request', describeViolations(error.validation));
@@ -82,17 +82,19 @@ function asRefusal(error: unknown): Refusal | null {
       retryAfterS: RETRY_AFTER_S,
     });
   }
-  return error instanceof Error && 'statusCode' in error ? asHttpRefusal(error as FastifyError) : null;
+  return error instanceof Error && 'statusCode' in error ? asHttpRefusal(error as FastifyError, request) : null;
 }
 
 const fastifyRefusals: Readonly<Record<number, { kind: RefusalKind; detail: string }>> = {
   400: { kind: 'bad request', detail: 'The request could not be read.' },
   404: { kind: 'not found', detail: 'There is nothing at this address.' },
-  413: { kind: 'too large', detail: 'The body is larger than 64 KiB.' },
   415: { kind: 'unsupported media type', detail: 'This address does not take a body of that Content-Type.' },
 };
 
-function asHttpRefusal(error: FastifyError): Refusal | null {
+function asHttpRefusal(error: FastifyError, request: FastifyRequest): Refusal | null {
+  if (error.statusCode === 413) {
+    return new Refusal('too large', `The body is larger than ${request.routeOptions.bodyLimit / 1024} KiB.`);
+  }
   const known = fastifyRefusals[error.statusCode ?? 500];
   if (known === undefined) return null;
   const isBadJson = /JSON/.test(error.code ?? '') || error instanceof SyntaxError;

@@ -219,7 +219,7 @@ const problemMeanings: Readonly<Record<number, string>> = {
   404: 'There is no such message',
   406: 'The list is not there in any form that `Accept` names',
   409: 'Not now, or not any more: the answer says why. Nothing was sent by this request',
-  413: 'The body is larger than 64 KiB',
+  413: 'The body is larger than 64 KiB; a callback is at most 16 KiB',
   415: 'The Content-Type is not taken here',
   422: 'Twilio refused this message for good: it was not and will not be sent. Or the Idempotency-Key stands for another request',
   429: 'A limit that the answer names is reached. Nothing was recorded or sent: ask again after `Retry-After` seconds',

@@ -8,7 +8,7 @@ import type { HttpApp } from './app-type.ts';
 import { auditRoute, type NoteAudit } from './audit.ts';
 import { answerBrokenRequests } from './broken-requests.ts';
 import { type BulkUpdateRouteDeps, bulkUpdateRoutes } from './bulk-update.ts';
-import { type CallbackDeps, callbackRoute } from './callback.ts';
+import { CALLBACK_PATH, type CallbackDeps, callbackRoute } from './callback.ts';
 import { closePromptly } from './closing.ts';
 import { countsRoute } from './counts.ts';
 import { tagAnswers } from './etag.ts';
@@ -113,7 +113,9 @@ function openHttp({ log, metrics }: ServerDeps): HttpApp {
     const route = request.routeOptions.url ?? 'none';
     const status = reply.statusCode;
     metrics.requests.observe({ method: request.method, route, status }, reply.elapsedTime / 1000);
-    request.log.info({ method: request.method, route, status, ms: Math.round(reply.elapsedTime) }, 'request');
+    // Anybody can be refused as often as he likes and must not fill the log: refused callbacks are told of by the second.
+    const level = route === CALLBACK_PATH && status > 400 && status < 500 ? 'debug' : 'info';
+    request.log[level]({ method: request.method, route, status, ms: Math.round(reply.elapsedTime) }, 'request');
   });
   return app;
 }

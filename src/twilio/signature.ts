@@ -7,11 +7,19 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
  * Source: https://www.twilio.com/docs/usage/security#validating-requests
  */
 export function sign(authToken: string, url: string, form: URLSearchParams): string {
-  const names = [...new Set(form.keys())].sort();
-  const fields = names.flatMap((name) => [...new Set(form.getAll(name))].sort().map((value) => name + value));
-  return createHmac('sha1', authToken)
-    .update(url + fields.join(''), 'utf8')
-    .digest('base64');
+  return signText(authToken, url + fieldsInOrder(form));
+}
+
+/** Every field of the form as Twilio appends it to the URL. */
+export function fieldsInOrder(form: URLSearchParams): string {
+  const valuesByName = new Map<string, Set<string>>();
+  for (const [name, value] of form) {
+    const values = valuesByName.get(name);
+    if (values === undefined) valuesByName.set(name, new Set([value]));
+    else values.add(value);
+  }
+  const names = [...valuesByName.keys()].sort();
+  return names.flatMap((name) => [...(valuesByName.get(name) ?? [])].sort().map((value) => name + value)).join('');
 }
 
 /** Does the signature belong to the form, for any of these URLs and tokens? Compares in constant time. */
@@ -21,13 +29,18 @@ export function isSigned(
   urls: readonly string[],
   authTokens: readonly string[],
 ): boolean {
-  const given = Buffer.from(signature);
-  return authTokens.some((authToken) =>
-    urls.some((url) => {
-      const expected = Buffer.from(sign(authToken, url, form));
-      return given.length === expected.length && timingSafeEqual(given, expected);
-    }),
-  );
+  const fields = fieldsInOrder(form);
+  return authTokens.some((authToken) => urls.some((url) => isSignatureOf(signature, authToken, url + fields)));
+}
+
+/** Is it the signature of this text? Compares in constant time. */
+export function isSignatureOf(signature: string, authToken: string, text: string): boolean {
+  const [given, expected] = [Buffer.from(signature), Buffer.from(signText(authToken, text))];
+  return given.length === expected.length && timingSafeEqual(given, expected);
+}
+
+function signText(authToken: string, text: string): string {
+  return createHmac('sha1', authToken).update(text, 'utf8').digest('base64');
 }
 
 /** The part of a callback URL that Twilio signs: no fragment, no user and password. */
@@ -42,15 +55,36 @@ export function signedPartOf(callbackUrl: string): string {
  * whether an explicit port is signed, and on the slash of an empty path, so both spellings are offered.
  */
 export function urlsTwilioMaySign(callbackUrl: string, rawQuery: string): string[] {
-  const [base = ''] = signedPartOf(callbackUrl).split('?', 1);
   const query = rawQuery === '' ? '' : `?${rawQuery}`;
-  const match = /^(https?):\/\/([^/]*?)(:\d+)?(\/.*)?$/i.exec(base);
-  if (match === null) return [base + query];
-  const [, scheme = '', host = '', port = '', path = ''] = match;
-  const defaultPort = scheme.toLowerCase() === 'https' ? ':443' : ':80';
-  const ports = new Set([port, '', port || defaultPort]);
+  const parts = splitUrl(callbackUrl);
+  if (parts === null) return [(signedPartOf(callbackUrl).split('?', 1)[0] ?? '') + query];
+  const { scheme, host, path } = parts;
   const paths = path === '' || path === '/' ? ['', '/'] : [path];
-  return [...ports].flatMap((p) => paths.map((end) => `${scheme}://${host}${p}${end}${query}`));
+  return portsTwilioMaySign(parts).flatMap((port) => paths.map((end) => `${scheme}://${host}${port}${end}${query}`));
+}
+
+/** The parts of a callback URL, byte for byte; `port` has its colon, `path` its slash; both may be empty. */
+export type UrlParts = {
+  readonly scheme: string;
+  readonly host: string;
+  readonly port: string;
+  readonly path: string;
+  readonly query: string;
+};
+
+/** Null for what is no address of the web. */
+export function splitUrl(callbackUrl: string): UrlParts | null {
+  const [base = '', ...query] = signedPartOf(callbackUrl).split('?');
+  const match = /^(https?):\/\/([^/]*?)(:\d+)?(\/.*)?$/i.exec(base);
+  if (match === null) return null;
+  const [, scheme = '', host = '', port = '', path = ''] = match;
+  return { scheme, host, port, path, query: query.join('?') };
+}
+
+/** An explicit port is kept or left out, and that of the scheme may be written. */
+export function portsTwilioMaySign({ scheme, port }: Pick<UrlParts, 'scheme' | 'port'>): string[] {
+  const defaultPort = scheme.toLowerCase() === 'https' ? ':443' : ':80';
+  return [...new Set([port, '', port || defaultPort])];
 }
 
 export function withoutFragment(url: string): string {

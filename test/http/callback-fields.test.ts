@@ -1,6 +1,8 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sign } from '../../src/twilio/signature.ts';
-import { expectProblem } from '../support/http.ts';
+import { expectProblem, sendRaw } from '../support/http.ts';
 import { insertOriginalRow } from '../support/rows.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 import { type FakeTwilio, newSid, startFakeTwilio, twilioAt } from '../support/twilio.ts';
@@ -89,8 +91,11 @@ describe('Edges: callback, signature wrong or missing: 403, nothing is written',
 
   test('another account, though well signed', async () => {
     const before = await everything();
-    expectProblem(await service.callback(fields({ AccountSid: 'ACother' })), 403, /signature/);
-    expectProblem(await service.callback(fields({ AccountSid: '' })), 403, /signature/);
+    const another = 'This callback is about another Twilio account.';
+    expectProblem(await service.callback(fields({ AccountSid: 'ACother' })), 403, another);
+    expectProblem(await service.callback(fields({ AccountSid: '' })), 403, another);
+    const bySecondary = { authToken: 'the-next-token' };
+    expectProblem(await service.callback(fields({ AccountSid: 'ACother' }), bySecondary), 403, another);
     expect(await everything()).toEqual(before);
   });
 });
@@ -231,6 +236,52 @@ describe('Edges: callback as JSON / no content type: 415', () => {
     expectProblem(bare, 415, /form|Content-Type/);
     expect((await service.call(`/dhos/v1/sms/${uuid}`)).json.status).toBe('sent');
   });
+});
+
+describe('Callbacks that are too large: 413', () => {
+  const tooLarge = 'The body is larger than 16 KiB.';
+  const padded = (bytes: number) => {
+    const body = new URLSearchParams(fields({ MessageSid: newSid(), MessageStatus: 'sent', Padding: '' }));
+    body.set('Padding', 'x'.repeat(bytes - body.toString().length));
+    return body;
+  };
+  const send = (body: URLSearchParams) =>
+    post({ 'content-type': form, 'x-twilio-signature': sign(token, url, body) }, body.toString());
+
+  test('16 KiB are read, one byte more is refused, signed or not', async () => {
+    expect((await send(padded(16 * 1024))).status).toBe(204);
+    const before = await everything();
+    expectProblem(await send(padded(16 * 1024 + 1)), 413, tooLarge);
+    expectProblem(await post({ 'content-type': form }, padded(16 * 1024 + 1).toString()), 413, tooLarge);
+    expect(await everything()).toEqual(before);
+  });
+
+  test('also when the length is not announced', async () => {
+    const body = 'x'.repeat(17_000);
+    const head = ['POST /dhos/v1/sms/callback HTTP/1.1', 'host: sms', 'connection: close', `content-type: ${form}`];
+    const chunked = `transfer-encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
+    const answer = await sendRaw(service.baseUrl, `${head.join('\r\n')}\r\n${chunked}`);
+    expect([answer.status, JSON.parse(answer.body).detail]).toEqual([413, tooLarge]);
+  });
+
+  test('200 fields are read, one more is refused', async () => {
+    const body = new URLSearchParams({ MessageSid: newSid(), MessageStatus: 'sent' });
+    for (let n = 3; n <= 200; n += 1) body.append(`f${n}`, 'x');
+    expect((await send(body)).status).toBe(204);
+    body.append('f201', 'x');
+    const before = await everything();
+    expectProblem(await send(body), 413, 'A callback has at most 200 fields.');
+    expect(await everything()).toEqual(before);
+  });
+});
+
+test('an unsigned callback is refused before its body has come', async () => {
+  const head = ['POST /dhos/v1/sms/callback HTTP/1.1', 'host: sms', `content-type: ${form}`, 'content-length: 100'];
+  const socket = connect(Number(new URL(service.baseUrl).port), '127.0.0.1');
+  socket.write(`${head.join('\r\n')}\r\n\r\n`);
+  const [answer] = await once(socket, 'data');
+  expect(String(answer)).toMatch(/^HTTP\/1.1 403 /);
+  socket.destroy();
 });
 
 describe('Callbacks behind a URL with a port, user and password', () => {

@@ -158,7 +158,7 @@ describe('Errors: validation order', () => {
     const url = '/dhos/v1/sms/callback';
     const large = `MessageStatus=${'x'.repeat(70_000)}`;
     expectProblem(await post(url, json, large), 415, /Content-Type/);
-    expectProblem(await post(url, form, large), 413, /64 KiB/);
+    expectProblem(await post(url, form, large), 413, /16 KiB/);
     expectProblem(await post(url, form, 'MessageStatus=sent'), 403, /signature/);
     expectProblem(await service.callback({ MessageStatus: 'sent' }), 400, /^MessageSid and MessageStatus/);
   });

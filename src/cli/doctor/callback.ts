@@ -30,7 +30,7 @@ export async function checkCallbackUrl({ environment, twilio }: Config, timeoutM
   if (good === 'refused') {
     return failed(
       'what answers there refuses a good signature: another installation, or one with another token or URL',
-      'point it at this service; the log of the service says when a signature was refused',
+      'point it at this service; the log of what answers there says which variant of the URL would match',
     );
   }
   if (good !== 'good') return failed(`${good.strange}; it must answer as this service does`, reach);
@@ -54,7 +54,7 @@ export async function checkSignature(twilio: TwilioConfig, api: Api, timeoutMs: 
     if (good === 'refused') {
       return failed(
         `the running service refuses what ${name} signs`,
-        `it runs with another ${name}, TWILIO_CALL_BACK_URL or TWILIO_ACCOUNT_SID than this environment: start it again with these`,
+        `it runs with another ${name}, TWILIO_CALL_BACK_URL or TWILIO_ACCOUNT_SID than this environment: start it again with these. Its log says what would match`,
       );
     }
     if (good !== 'good') return failed(good.strange, 'is --url that of the service?');
