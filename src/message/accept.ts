@@ -4,7 +4,7 @@ import { within } from '../clock.ts';
 import type { LimitsConfig } from '../config-limits.ts';
 import { DatabaseUnavailable, type Db, type Tx } from '../db/db.ts';
 import type { Log } from '../log.ts';
-import { lockTenant, recipientWaitS, type Today } from './allowances.ts';
+import { type CountToday, lockTenant, recipientWaitS, type Today } from './allowances.ts';
 import { findKey } from './idempotency-keys.ts';
 import type { KeyedHash } from './keyed-hash.ts';
 import type { Author, Message, MessageRequest, Tenant } from './message.ts';
@@ -32,7 +32,7 @@ export type AcceptDeps = {
   /** For so long the same text to the same number is the same message; 0 = never. */
   readonly duplicateWindowS: number;
   readonly limits: LimitsConfig;
-  readonly countToday: (db: Db | Tx, tenant: Tenant) => Promise<Today>;
+  readonly countToday: CountToday;
 };
 
 export type SendOrder = {
@@ -125,7 +125,7 @@ async function recordWithinLimits(deps: AcceptDeps, order: Order): Promise<Recor
   const cap = dailyCapOf(limits, order.tenant);
   if (!asksForTexts) {
     if (cap === null) return inserted(deps.record(order));
-    const today = await deps.countToday(db, order.tenant);
+    const today = await deps.countToday(db, order.tenant, cap - CLOSE_TO_CAP);
     if (today.used >= cap) return usedUp(today);
     if (today.used < cap - CLOSE_TO_CAP) return inserted(deps.record(order));
   }
@@ -148,11 +148,11 @@ async function recordWithinLimits(deps: AcceptDeps, order: Order): Promise<Recor
  * Farther away they are not, and it is overshot only by what more than CLOSE_TO_CAP of them record in the same moment.
  */
 async function overCap(deps: AcceptDeps, tx: Tx, tenant: Tenant, cap: number): Promise<Recorded | null> {
-  const before = await deps.countToday(tx, tenant);
+  const before = await deps.countToday(tx, tenant, cap - CLOSE_TO_CAP);
   if (before.used >= cap) return usedUp(before);
   if (before.used < cap - CLOSE_TO_CAP) return null;
   await lockTenant(tx, tenant);
-  const today = await deps.countToday(tx, tenant);
+  const today = await deps.countToday(tx, tenant, cap - CLOSE_TO_CAP);
   return today.used >= cap ? usedUp(today) : null;
 }
 

@@ -9,38 +9,42 @@ import { nameOf } from './permitted.ts';
 /** What a tenant has sent in this UTC day, by the database's clock. */
 export type Today = { readonly used: number; readonly untilMidnightS: number };
 
+/** Below `close` the answer may be too high, never too low: `error` is taken off only where it matters. */
+export type CountToday = (db: Db | Tx, tenant: Tenant, close: number) => Promise<Today>;
+
 /** Longer than any transaction that records lives: no row with an older `created` can still turn up. */
 const SETTLED_AFTER_S = 60;
 const MOST_TENANTS = 10_000;
 
+// Written out wherever they are compared, not selected once: PostgreSQL then knows how few rows they leave.
+const today = `date_trunc('day', ${utcNow})`;
+const until = `greatest(${today}, ${utcNow} - ${SETTLED_AFTER_S} * interval '1 s')`;
+
 /**
  * Counts every message that was recorded today, deleted ones too, but `error`: those were not sent and never will be, and their
  * callers may ask again. What was counted up to a minute ago does not change, so it is remembered for each tenant, and a count
- * reads the rows of the last minute, and today's errors in an index.
+ * reads the rows of the last minute, and close to the cap today's errors, in indexes.
  */
-export function makeDailyCount(): (db: Db | Tx, tenant: Tenant) => Promise<Today> {
+export function makeDailyCount(): CountToday {
   const settled = new Map<string, { until: Date; count: number }>();
-  return async (db, tenant) => {
+  return async (db, tenant, close) => {
     const known = settled.get(nameOf(tenant));
     const { rows } = await db.query<Today & { until: Date; count: number }>({
       text: `
-        WITH day AS (
-          SELECT today, greatest(today, ${utcNow} - ${SETTLED_AFTER_S} * interval '1 s') AS until,
-                 CASE WHEN $3::timestamp >= today THEN $3::timestamp ELSE today END AS since,
-                 CASE WHEN $3::timestamp >= today THEN $4::int ELSE 0 END AS before
-          FROM date_trunc('day', ${utcNow}) AS today
-        ), fresh AS (
-          SELECT count(*)::int AS total, (count(*) FILTER (WHERE created < (SELECT until FROM day)))::int AS settled
-          FROM message WHERE trustomer_code = $1 AND product_name = $2 AND created >= (SELECT since FROM day)
-        ), unsent AS (
-          SELECT count(*)::int AS total FROM message
-          WHERE trustomer_code = $1 AND product_name = $2 AND status = 'error' AND deleted IS NULL
-            AND created >= (SELECT today FROM day)
+        WITH fresh AS (
+          SELECT count(*)::int AS total, (count(*) FILTER (WHERE created < ${until}))::int AS settled
+          FROM message WHERE trustomer_code = $1 AND product_name = $2 AND created >= greatest(${today}, $3::timestamp)
+        ), before AS (
+          SELECT CASE WHEN $3::timestamp >= ${today} THEN $4::int ELSE 0 END AS total
         )
-        SELECT day.before + fresh.total - unsent.total AS used, day.until, day.before + fresh.settled AS count,
-               ceil(extract(epoch FROM today + interval '1 day' - ${utcNow}))::int AS "untilMidnightS"
-        FROM day, fresh, unsent`,
-      values: [tenant.trustomerCode, tenant.productName, known?.until ?? null, known?.count ?? 0],
+        SELECT before.total + fresh.total - CASE WHEN before.total + fresh.total < $5::int THEN 0 ELSE (
+                 SELECT count(*)::int FROM message
+                 WHERE trustomer_code = $1 AND product_name = $2 AND status = 'error' AND deleted IS NULL
+                   AND created >= ${today}) END AS used,
+               ${until} AS until, before.total + fresh.settled AS count,
+               ceil(extract(epoch FROM ${today} + interval '1 day' - ${utcNow}))::int AS "untilMidnightS"
+        FROM before, fresh`,
+      values: [tenant.trustomerCode, tenant.productName, known?.until ?? null, known?.count ?? 0, close],
     });
     const [counted] = rows;
     if (counted === undefined) throw new Error('a count gave no row');

@@ -27,6 +27,16 @@ describe('places for calls to Twilio', () => {
     expect([order, slots.free()]).toEqual([[1, 2, 3], 1]);
   });
 
+  test('when as many wait as may, the next one is told at once, and those who wait get their places', async () => {
+    const slots = makeSlots(1, 2);
+    const release = slots.tryTake();
+    const waiting = [slots.take(10_000), slots.take(10_000)];
+    expect(await slots.take(10_000)).toBeNull();
+    release?.();
+    (await waiting[0])?.();
+    expect(await waiting[1]).not.toBeNull();
+  });
+
   test('who waited in vain takes no place away later', async () => {
     const slots = makeSlots(1);
     const release = slots.tryTake();
