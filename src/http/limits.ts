@@ -9,8 +9,8 @@ import { problems } from './schemas.ts';
 
 export type LimitsDeps = RequestLimits & { readonly countRefused: (rule: Rule) => void };
 
-/** Twice the longest that the service itself makes: a cursor with every filter. */
-const LONGEST_ADDRESS = 8 * 1024;
+/** Longer than any that the service itself makes: a cursor has up to 10,000 characters. */
+const LONGEST_ADDRESS = 12 * 1024;
 const MOST_HEADERS = 100;
 const BUSY_RETRY_AFTER_S = 5;
 
@@ -29,7 +29,7 @@ export function limitRequests(app: HttpApp, deps: LimitsDeps): void {
   documentLimits(app);
   app.addHook('onRequest', async ({ raw }) => {
     if ((raw.url ?? '').length > LONGEST_ADDRESS) {
-      throw new Refusal('address too long', 'The address is longer than 8 KiB.');
+      throw new Refusal('address too long', 'The address is longer than 12 KiB.');
     }
     if (raw.rawHeaders.length / 2 > MOST_HEADERS) {
       throw new Refusal('too many headers', `There are more than ${MOST_HEADERS} headers.`);

@@ -206,10 +206,10 @@ describe('Addresses, headers and connections', () => {
   });
   afterAll(() => service.stop());
 
-  test('an address longer than 8 KiB: 414', async () => {
-    const just = `/dhos/v1/sms?receiver=${'x'.repeat(8192 - 22)}`;
+  test('an address longer than 12 KiB: 414', async () => {
+    const just = `/dhos/v1/sms?receiver=${'x'.repeat(12 * 1024 - 22)}`;
     expect((await service.call(just, { headers: tenant })).status).toBe(400);
-    expectProblem(await service.call(`${just}x`, { headers: tenant }), 414, 'The address is longer than 8 KiB.');
+    expectProblem(await service.call(`${just}x`, { headers: tenant }), 414, 'The address is longer than 12 KiB.');
   });
 
   test('more than 100 headers: 431, and none is left out without a word', async () => {
