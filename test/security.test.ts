@@ -16,7 +16,7 @@ describe('Each attack of SECURITY.md has a test', () => {
   });
 
   test.each(rows)('%s', (_attack, _defence, shownBy = '') => {
-    const tests = [...shownBy.matchAll(/`(test\/[^`]+)`: ([^;]+)/g)];
+    const tests = [...shownBy.matchAll(/`(test\/[^`]+)`: ([^`]+?)(?=; `|$)/g)];
     expect(tests.length).toBeGreaterThan(0);
     for (const [, file = '', name = ''] of tests) {
       const names = [...read(file).matchAll(/(?:\b(?:test|describe)|\]\))\(\s*'([^']+)'/g)];
