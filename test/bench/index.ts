@@ -3,6 +3,7 @@ import { countsBenchmark } from './counts.ts';
 import { findBenchmarks } from './find.ts';
 import { guaranteeBenchmarks } from './guarantees.ts';
 import { runBenchmarks } from './harness.ts';
+import { keyBenchmark } from './keys.ts';
 import { reconcileBenchmarks } from './reconcile.ts';
 import { retentionBenchmarks } from './retention.ts';
 import { simulatorBenchmarks } from './simulator.ts';
@@ -22,6 +23,7 @@ const benchmarks = [
   ...reconcileBenchmarks,
   ...findBenchmarks,
   countsBenchmark(values.big ? 10_000_000 : 1_000_000),
+  keyBenchmark,
   ...retentionBenchmarks(values),
   ...simulatorBenchmarks,
 ];
