@@ -137,6 +137,23 @@ describe('a key', () => {
   });
 });
 
+describe('the rate limit', () => {
+  test('counts for each key by itself, also where two are of one tenant', async () => {
+    const limited = await startTestService({
+      ...quiet,
+      AUTH_MODE: 'apikey',
+      RATE_LIMIT_PER_S: '1',
+      RATE_LIMIT_BURST: '1',
+    });
+    const [one, other] = [await createKey(limited.databaseUrl), await createKey(limited.databaseUrl)];
+    expect((await list(one.bearer, limited)).status).toBe(200);
+    expect((await list(one.bearer, limited)).status).toBe(429);
+    expect((await list(other.bearer, limited)).status).toBe(200);
+    expect((await list({}, limited)).status).toBe(401);
+    await limited.stop();
+  });
+});
+
 describe('scopes', () => {
   test('imply each other as documented, and in no other way', () => {
     const implied = (scope: Scope) => {
