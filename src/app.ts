@@ -8,7 +8,8 @@ import { migrateUp } from './db/migrate.ts';
 import { openStreams } from './db/streams.ts';
 import type { Route } from './http/identity.ts';
 import { listen } from './http/listen.ts';
-import { buildServer } from './http/server.ts';
+import type { Rule } from './http/refused.ts';
+import { buildCallbackServer, buildServer } from './http/server.ts';
 import type { Background } from './jobs/background.ts';
 import { startTimetable } from './jobs/timetable.ts';
 import { makeLife } from './life.ts';
@@ -26,6 +27,8 @@ import { readVersion } from './version.ts';
 export type Service = {
   /** Where it listens, on loopback when it listens everywhere. */
   readonly baseUrl: string;
+  /** Where it takes callbacks and nothing else; null without CALLBACK_PORT. */
+  readonly callbackBaseUrl: string | null;
   readonly databaseUrl: string;
   /** Null when Twilio, or another server like it, is called. */
   readonly simulator: Simulator | null;
@@ -81,7 +84,9 @@ export async function startService(
     if (config.environment === 'PRODUCTION' && config.limits.allowedCountries === null) {
       log.warn('ALLOWED_COUNTRIES is not set: texts are sent to numbers of every country');
     }
+    const { callbackPort } = config.listen;
     let baseUrl = '';
+    let callbackBaseUrl: string | null = null;
     const life = makeLife({
       config,
       db,
@@ -92,7 +97,7 @@ export async function startService(
       metrics,
       hash,
       callbackUrl: () => config.twilio.callbackUrl ?? `${baseUrl}/dhos/v1/sms/callback`,
-      listenerPorts: () => [Number(URL.parse(baseUrl)?.port || 80)],
+      listenerPorts: () => [baseUrl, callbackBaseUrl ?? baseUrl].map((url) => Number(URL.parse(url)?.port || 80)),
       stopping: stopping.signal,
     });
     started.defer(() => life.redactor.drain());
@@ -100,11 +105,14 @@ export async function startService(
     started.defer(() => timetable.stop());
 
     let work: Background | null = null;
+    const limits = { ...config.limits.requests, countRefused: (rule: Rule) => metrics.refused.inc({ rule }) };
+    const callbackApp =
+      callbackPort === null ? null : await buildCallbackServer({ log, metrics, limits, ...life.doors });
     const app = await buildServer({
       log,
       metrics,
       isProduction: config.environment === 'PRODUCTION',
-      limits: { ...config.limits.requests, countRefused: (rule) => metrics.refused.inc({ rule }) },
+      limits,
       ...life.doors,
       identity: {
         authenticate: config.auth.mode === 'apikey' ? makeAuthenticate({ db, log }) : null,
@@ -123,13 +131,17 @@ export async function startService(
     });
     // Together: a request and a piece of work may each take nearly as long as a stop may.
     started.defer(async () => {
-      await Promise.all([app.close(), work?.stop()]);
+      await Promise.all([app.close(), callbackApp?.close(), work?.stop()]);
     });
     baseUrl = await listen(app, config.listen);
+    if (callbackApp !== null && callbackPort !== null) {
+      callbackBaseUrl = await listen(callbackApp, { ...config.listen, port: callbackPort }, 'CALLBACK_PORT');
+    }
     // Not before there is an address that Twilio can call back.
     work = life.startWork();
     return {
       baseUrl,
+      callbackBaseUrl,
       databaseUrl,
       simulator,
       stop: async ({ afterMs = 0 } = {}) => {

@@ -12,7 +12,12 @@ import { lowerCase, VariableReader, type Variables } from './variables.ts';
 /** The environment, read once, checked as a whole and frozen. CONTRACT: names are those of the Python service. */
 export type Config = {
   readonly environment: Environment;
-  readonly listen: { readonly address: string; readonly port: number };
+  readonly listen: {
+    readonly address: string;
+    readonly port: number;
+    /** Of a second listener, for callbacks alone; null = none. */
+    readonly callbackPort: number | null;
+  };
   readonly database: DatabaseConfig;
   readonly twilio: TwilioConfig;
   /** Region in which a number without a country prefix is read, ISO 3166-1 alpha-2. */
@@ -72,10 +77,7 @@ export function readConfig(env: Variables = process.env): Config {
   const retention = readRetention(reader, sending.duplicateWindowS);
   const config: Config = {
     environment,
-    listen: {
-      address: reader.text('LISTEN_ADDRESS') ?? '0.0.0.0',
-      port: readPort(reader),
-    },
+    listen: readListen(reader),
     database,
     twilio,
     countryCode: readCountryCode(reader, environment),
@@ -134,6 +136,14 @@ function readShownKey(reader: VariableReader): string | null {
   const key = reader.text('POLARIS_SMS_KEY');
   if (key !== null && !/^[\x21-\x7e]+$/.test(key)) reader.problem('POLARIS_SMS_KEY', 'must be an API key');
   return key;
+}
+
+function readListen(reader: VariableReader): Config['listen'] {
+  const port = readPort(reader);
+  const isSeparate = reader.text('CALLBACK_PORT') !== null;
+  const callbackPort = isSeparate ? reader.integer('CALLBACK_PORT', 0, 0, 65_535) : null;
+  if (callbackPort === port && port !== 0) reader.problem('CALLBACK_PORT', 'must be another port than PORT');
+  return { address: reader.text('LISTEN_ADDRESS') ?? '0.0.0.0', port, callbackPort };
 }
 
 function readPort(reader: VariableReader): number {

@@ -59,6 +59,7 @@ const fields: Readonly<Record<string, Kind>> = {
   environment: isWord,
   twilio: isWord,
   baseUrl: matches(/^https?:\/\/[\w.:[\]-]{1,80}$/),
+  callbackBaseUrl: matches(/^https?:\/\/[\w.:[\]-]{1,80}$/),
   migrations: areNames,
   upTo: isMoments,
   isVoid: isFlag,

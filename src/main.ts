@@ -19,7 +19,9 @@ export async function main(): Promise<void> {
     });
     const stopping = stopSignal();
     const service = await startService(config, { log });
-    log.info({ baseUrl: service.baseUrl, environment: config.environment, twilio: config.twilio.server }, 'listening');
+    const { baseUrl, callbackBaseUrl } = service;
+    const callbacks = callbackBaseUrl === null ? {} : { callbackBaseUrl };
+    log.info({ baseUrl, ...callbacks, environment: config.environment, twilio: config.twilio.server }, 'listening');
     if (config.environment === 'DEVELOPMENT') process.stdout.write(welcome(service, config));
     const signal = await stopping;
     log.info({ signal }, 'stopping');

@@ -19,7 +19,7 @@ describe('Configuration: ENVIRONMENT', () => {
 
 describe('Configuration: PORT, SERVER_PORT and LISTEN_ADDRESS', () => {
   test('5000 on 0.0.0.0 by default', () => {
-    expect(readConfig(development).listen).toEqual({ address: '0.0.0.0', port: 5000 });
+    expect(readConfig(development).listen).toEqual({ address: '0.0.0.0', port: 5000, callbackPort: null });
   });
   test('PORT wins over SERVER_PORT', () => {
     expect(readConfig({ ...development, SERVER_PORT: '8001' }).listen.port).toBe(8001);
@@ -33,6 +33,24 @@ describe('Configuration: PORT, SERVER_PORT and LISTEN_ADDRESS', () => {
     expect(problemsOf({ ...development, PORT })).toEqual(['PORT must be a whole number from 0 to 65535']);
     expect(problemsOf({ ...development, SERVER_PORT: PORT })).toEqual([
       'SERVER_PORT must be a whole number from 0 to 65535',
+    ]);
+  });
+});
+
+describe('Configuration: CALLBACK_PORT', () => {
+  test('there is none unless it is set; 0 lets the system choose, also beside PORT=0', () => {
+    expect(readConfig({ ...development, CALLBACK_PORT: '' }).listen.callbackPort).toBeNull();
+    expect(readConfig({ ...development, CALLBACK_PORT: '5001' }).listen.callbackPort).toBe(5001);
+    expect(readConfig({ ...development, PORT: '0', CALLBACK_PORT: '0' }).listen.callbackPort).toBe(0);
+  });
+  test('the port of the service is refused', () => {
+    const refusal = ['CALLBACK_PORT must be another port than PORT'];
+    expect(problemsOf({ ...development, CALLBACK_PORT: '5000' })).toEqual(refusal);
+    expect(problemsOf({ ...development, SERVER_PORT: '8001', CALLBACK_PORT: '8001' })).toEqual(refusal);
+  });
+  test.each(['65536', '-1', 'http'])('CALLBACK_PORT=%s is refused', (CALLBACK_PORT) => {
+    expect(problemsOf({ ...development, CALLBACK_PORT })).toEqual([
+      'CALLBACK_PORT must be a whole number from 0 to 65535',
     ]);
   });
 });

@@ -27,6 +27,11 @@ async function ownDatabase(): Promise<string> {
   return database.url;
 }
 
+function urlParts(baseUrl: string): { hostname: string; port: number } {
+  const { hostname, port } = new URL(baseUrl);
+  return { hostname, port: Number(port) };
+}
+
 const send = (baseUrl: string, body: object = text) =>
   fetch(`${baseUrl}/dhos/v1/sms`, {
     method: 'POST',
@@ -61,6 +66,25 @@ describe('starting', () => {
     expect(await started.ended).toBe(1);
     expect(started.output()).toBe(
       `Port ${port} is in use: stop what uses it, or choose another one, for example PORT=${port + 1}.\n`,
+    );
+  });
+
+  test('a port for callbacks in use: exit 1, one sentence that says what to do', async () => {
+    const blocker = createServer().listen(0, '127.0.0.1');
+    await once(blocker, 'listening');
+    cleanUps.push(async () => blocker.close());
+    const { port } = blocker.address() as AddressInfo;
+    const started = run('src/index.ts', [], {
+      ENVIRONMENT: 'DEVELOPMENT',
+      LISTEN_ADDRESS: '127.0.0.1',
+      PORT: '0',
+      CALLBACK_PORT: String(port),
+      DATABASE_URL: await ownDatabase(),
+      LOG_LEVEL: 'ERROR',
+    });
+    expect(await started.ended).toBe(1);
+    expect(started.output()).toBe(
+      `Port ${port} is in use: stop what uses it, or choose another one, for example CALLBACK_PORT=${port + 1}.\n`,
     );
   });
 
@@ -111,17 +135,20 @@ describe('stopping', () => {
   });
 
   test('connections on which nothing, or half a request, was sent do not hold a stop up', async () => {
-    const service = await runService({ DATABASE_URL: await ownDatabase() });
-    const { hostname, port } = new URL(service.baseUrl);
-    for (const sent of ['', 'GET /running HTTP/1.1\r\nHost']) {
-      const socket = connect(Number(port), hostname);
+    const service = await runService({ DATABASE_URL: await ownDatabase(), CALLBACK_PORT: '0' });
+    const [, callbackBaseUrl = ''] = await service.printed(/"callbackBaseUrl":"(http:[^"]+)"/);
+    const opened = [service.baseUrl, callbackBaseUrl].flatMap((baseUrl) =>
+      ['', 'GET /running HTTP/1.1\r\nHost'].map((sent) => ({ ...urlParts(baseUrl), sent })),
+    );
+    for (const { port, hostname, sent } of opened) {
+      const socket = connect(port, hostname);
       cleanUps.push(async () => socket.destroy());
       await once(socket, 'connect');
       socket.on('error', () => {});
       socket.write(sent);
     }
     // An answer on a third connection: by then the service has seen the first two.
-    await fetch(`${service.baseUrl}/running`);
+    for (const baseUrl of [service.baseUrl, callbackBaseUrl]) await fetch(`${baseUrl}/running`);
     const began = performance.now();
     service.child.kill('SIGTERM');
     expect(await service.ended).toBe(0);

@@ -62,7 +62,8 @@ export async function callbackRoute(app: HttpApp, deps: CallbackDeps): Promise<v
       schema: {
         summary: "Twilio's status callback",
         description:
-          'A form of at most 16 KiB and 200 fields, signed by Twilio: `X-Twilio-Signature`. Fields that nobody knew yet are kept.',
+          'A form of at most 16 KiB and 200 fields, signed by Twilio: `X-Twilio-Signature`. Fields that nobody knew yet are kept. ' +
+          'With `CALLBACK_PORT` it is also served there, and nothing else is.',
         tags: ['twilio'],
         response: { 204: noContent('Committed'), ...problems(400, 403, 413, 415, 503) },
       },

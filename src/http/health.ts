@@ -27,18 +27,7 @@ const health = z
 
 /** What watches the service: is the process alive, can it work, which build is it, how is it doing. */
 export function healthRoutes(app: HttpApp, deps: HealthDeps): void {
-  app.get(
-    '/running',
-    {
-      schema: {
-        summary: 'The process is alive, whatever the database does',
-        tags: ['system'],
-        querystring: noQuery,
-        response: { 200: answer('Alive', z.object({ running: z.literal(true) })) },
-      },
-    },
-    async () => ({ running: true as const }),
-  );
+  runningRoute(app);
 
   app.get(
     '/version',
@@ -84,6 +73,21 @@ export function healthRoutes(app: HttpApp, deps: HealthDeps): void {
       },
     },
     async (_request, reply) => reply.type(deps.registry.contentType).send(await deps.registry.metrics()),
+  );
+}
+
+export function runningRoute(app: HttpApp): void {
+  app.get(
+    '/running',
+    {
+      schema: {
+        summary: 'The process is alive, whatever the database does',
+        tags: ['system'],
+        querystring: noQuery,
+        response: { 200: answer('Alive', z.object({ running: z.literal(true) })) },
+      },
+    },
+    async () => ({ running: true as const }),
   );
 }
 

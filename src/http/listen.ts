@@ -1,11 +1,12 @@
-import type { Config } from '../config.ts';
 import { CannotStart } from '../errors.ts';
 import type { HttpApp } from './app-type.ts';
 
-/** Answers the address, on loopback when it listens everywhere. Refuses with `CannotStart`, in words that say what to do. */
-export async function listen(app: HttpApp, { address, port }: Config['listen']): Promise<string> {
+type Listen = { readonly address: string; readonly port: number };
+
+/** `variable` is the one that chooses the port. Answers the address, on loopback when it listens everywhere. Refuses with `CannotStart`, in words that say what to do. */
+export async function listen(app: HttpApp, { address, port }: Listen, variable = 'PORT'): Promise<string> {
   await app.listen({ host: address, port }).catch((error: unknown) => {
-    throw asCannotListen(error, address, port);
+    throw asCannotListen(error, { address, port }, variable);
   });
   const bound = app.server.address();
   const boundPort = typeof bound === 'object' && bound !== null ? bound.port : port;
@@ -14,18 +15,21 @@ export async function listen(app: HttpApp, { address, port }: Config['listen']):
   return `http://${host}:${boundPort}`;
 }
 
-function asCannotListen(error: unknown, address: string, port: number): unknown {
+function asCannotListen(error: unknown, { address, port }: Listen, variable: string): unknown {
   const code = error instanceof Error && 'code' in error ? error.code : '';
   if (code === 'EADDRINUSE') {
     return new CannotStart(
-      `Port ${port} is in use: stop what uses it, or choose another one, for example PORT=${port + 1}.`,
+      `Port ${port} is in use: stop what uses it, or choose another one, for example ${variable}=${port + 1}.`,
       { cause: error },
     );
   }
   if (code === 'EACCES' || code === 'EADDRNOTAVAIL') {
-    return new CannotStart(`The service may not listen on ${address}, port ${port}: set LISTEN_ADDRESS or PORT.`, {
-      cause: error,
-    });
+    return new CannotStart(
+      `The service may not listen on ${address}, port ${port}: set LISTEN_ADDRESS or ${variable}.`,
+      {
+        cause: error,
+      },
+    );
   }
   return error;
 }

@@ -12,7 +12,7 @@ import { CALLBACK_PATH, type CallbackDeps, callbackRoute } from './callback.ts';
 import { closePromptly } from './closing.ts';
 import { countsRoute } from './counts.ts';
 import { tagAnswers } from './etag.ts';
-import { type HealthDeps, healthRoutes } from './health.ts';
+import { type HealthDeps, healthRoutes, runningRoute } from './health.ts';
 import { type IdentityDeps, identifyCallers } from './identity.ts';
 import { type LimitsDeps, limitRequests } from './limits.ts';
 import { type ListDeps, listMessagesRoute } from './list-messages.ts';
@@ -71,8 +71,26 @@ export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
   return app;
 }
 
+/** What Twilio reaches when the paths are separated (CALLBACK_PORT), under the same ground rules. */
+export async function buildCallbackServer(
+  deps: Pick<ServerDeps, 'log' | 'metrics' | 'limits' | 'callbacks'>,
+): Promise<HttpApp> {
+  const app = openHttp({ ...deps, isForAnybody: true });
+  identifyCallers(app, { authenticate: null, countRefused: () => {}, onRoute: () => {} });
+  const refuseOtherMethods = watchAddresses(app);
+  limitRequests(app, deps.limits);
+  await app.register((scope: HttpApp) => callbackRoute(scope, deps.callbacks));
+  runningRoute(app);
+  refuseOtherMethods();
+  return app;
+}
+
 /** The ground rules: sizes, times, ids, the one shape of errors, a line and a metric for each request. */
-function openHttp({ log, metrics }: ServerDeps): HttpApp {
+function openHttp({
+  log,
+  metrics,
+  isForAnybody = false,
+}: Pick<ServerDeps, 'log' | 'metrics'> & { readonly isForAnybody?: boolean }): HttpApp {
   const brokenRequests = answerBrokenRequests();
   const app: HttpApp = Fastify({
     loggerInstance: log as FastifyBaseLogger,
@@ -114,7 +132,8 @@ function openHttp({ log, metrics }: ServerDeps): HttpApp {
     const status = reply.statusCode;
     metrics.requests.observe({ method: request.method, route, status }, reply.elapsedTime / 1000);
     // Anybody can be refused as often as he likes and must not fill the log: refused callbacks are told of by the second.
-    const level = route === CALLBACK_PATH && status > 400 && status < 500 ? 'debug' : 'info';
+    const isFlood = (isForAnybody || route === CALLBACK_PATH) && status > 400 && status < 500;
+    const level = isFlood ? 'debug' : 'info';
     request.log[level]({ method: request.method, route, status, ms: Math.round(reply.elapsedTime) }, 'request');
   });
   return app;
