@@ -56,7 +56,7 @@ const sends: Benchmark = {
 
 let texts = 0;
 
-async function prepareTexts(count: number): Promise<Buffer[]> {
+export async function prepareTexts(count: number): Promise<Buffer[]> {
   return Array.from({ length: count }, () => {
     texts += 1;
     const body = JSON.stringify({
@@ -170,13 +170,13 @@ async function measure({ url, program, expected, prepare }: Side, count: number)
   return { perSecond: requests.length / seconds, cpuMs: ((cpuSeconds(pid) - before) * 1000) / requests.length };
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
   return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
 }
 
-async function onStage<T>(work: (stage: Stage, started: AsyncDisposableStack) => Promise<T>): Promise<T> {
+export async function onStage<T>(work: (stage: Stage, started: AsyncDisposableStack) => Promise<T>): Promise<T> {
   const started = new AsyncDisposableStack();
   try {
     // Time stands still at the simulator, which is there only for the first message of a benchmark.
@@ -189,7 +189,7 @@ async function onStage<T>(work: (stage: Stage, started: AsyncDisposableStack) =>
   }
 }
 
-async function startProgram(started: AsyncDisposableStack, file: string, args: string[]) {
+export async function startProgram(started: AsyncDisposableStack, file: string, args: string[]) {
   const program = run(file, args, {});
   started.defer(async () => {
     program.child.kill();

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { countsBenchmark } from './counts.ts';
 import { findBenchmarks } from './find.ts';
+import { floodBenchmark } from './flood.ts';
 import { guaranteeBenchmarks } from './guarantees.ts';
 import { runBenchmarks } from './harness.ts';
 import { keyBenchmark } from './keys.ts';
@@ -20,6 +21,7 @@ const { values } = parseArgs({
 
 const benchmarks = [
   ...guaranteeBenchmarks,
+  floodBenchmark,
   ...reconcileBenchmarks,
   ...findBenchmarks,
   countsBenchmark(values.big ? 10_000_000 : 1_000_000),

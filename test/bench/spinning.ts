@@ -1,0 +1,3 @@
+/** Keeps one core busy until it is killed. */
+console.log('spinning');
+for (;;);
