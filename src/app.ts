@@ -17,6 +17,7 @@ import type { Log } from './log.ts';
 import { makeKeyedHash } from './message/keyed-hash.ts';
 import { oldestUnresolvedS } from './message/messages.ts';
 import { oldestUnredactedS } from './message/redactions.ts';
+import { makeSealing, openRow } from './message/sealing.ts';
 import { makeMetrics } from './metrics.ts';
 import type { Simulator } from './simulator/simulator.ts';
 import { checkAuthMode } from './tenant/auth-mode.ts';
@@ -60,10 +61,12 @@ export async function startService(
     const databaseUrl = await findDatabase(config.database, log, started);
     const migrated = await migrateUp(databaseUrl);
     if (migrated.length > 0) log.info({ migrations: migrated }, 'the database was migrated');
-    const db = openDb({ url: databaseUrl, poolSize: config.database.poolSize });
+    const sealing = makeSealing(config.database.contentKeys);
+    const readText = openRow(sealing);
+    const db = openDb({ url: databaseUrl, poolSize: config.database.poolSize, readText });
     started.defer(() => db.close());
     await checkAuthMode(config, db, log);
-    const streams = openStreams({ url: databaseUrl });
+    const streams = openStreams({ url: databaseUrl, readText });
     started.defer(() => streams.close());
 
     const isQuiet = config.twilio.server === 'quiet';
@@ -96,6 +99,7 @@ export async function startService(
       clock,
       metrics,
       hash,
+      seal: sealing.seal,
       callbackUrl: () => config.twilio.callbackUrl ?? `${baseUrl}/dhos/v1/sms/callback`,
       listenerPorts: () => [baseUrl, callbackBaseUrl ?? baseUrl].map((url) => Number(URL.parse(url)?.port || 80)),
       stopping: stopping.signal,

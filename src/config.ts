@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { isSupportedCountry } from 'libphonenumber-js/max';
 import { type LimitsConfig, readLimits } from './config-limits.ts';
 import {
@@ -7,6 +8,7 @@ import {
   type SendingConfig,
   shortestRetentionS,
 } from './config-sending.ts';
+import type { ContentKey } from './message/sealing.ts';
 import { lowerCase, VariableReader, type Variables } from './variables.ts';
 
 /** The environment, read once, checked as a whole and frozen. CONTRACT: names are those of the Python service. */
@@ -41,6 +43,8 @@ export type DatabaseConfig = {
   readonly poolSize: number;
   /** Overrides the key of every keyed hash that the first migration made; null = use that one. */
   readonly hashKey: string | null;
+  /** What texts are sealed with at rest, the one that is written with first; none = in clear. */
+  readonly contentKeys: readonly ContentKey[];
 };
 
 export type TwilioConfig = {
@@ -164,7 +168,44 @@ function readDatabase(reader: VariableReader, environment: Environment): Databas
     dataDir: reader.text('DATA_DIR') ?? '.data',
     poolSize: reader.integer('DATABASE_POOL_SIZE', 10, 1, 1000),
     hashKey: reader.text('HASH_KEY', { minLength: 16 }),
+    contentKeys: readContentKeys(reader),
   };
+}
+
+const CONTENT_KEY_BYTES = 32;
+
+/** `id:base64`, in one variable with commas or in a file with lines; a file also takes empty lines and comments with #. */
+function readContentKeys(reader: VariableReader): ContentKey[] {
+  const file = reader.text('CONTENT_KEYS_FILE');
+  const variable = file === null ? 'CONTENT_KEYS' : 'CONTENT_KEYS_FILE';
+  if (file !== null && reader.text('CONTENT_KEYS') !== null) {
+    reader.problem('CONTENT_KEYS', 'must not be set together with CONTENT_KEYS_FILE');
+  }
+  const given = file === null ? reader.text('CONTENT_KEYS') : readKeysFile(reader, file);
+  const entries = (given ?? '')
+    .split(/[\n,]/)
+    .map((line) => line.replace(/#.*/, '').trim())
+    .filter((entry) => entry !== '');
+  if (given !== null && entries.length === 0) reader.problem(variable, 'holds no key');
+  const keys = entries.map((entry) => {
+    const [, id = '', base64 = ''] = /^(\w{1,32}):([A-Za-z0-9+/_-]{43}=?)$/.exec(entry) ?? [];
+    return { id, key: Buffer.from(base64, 'base64') };
+  });
+  if (keys.some(({ id, key }) => id === '' || key.length !== CONTENT_KEY_BYTES)) {
+    reader.problem(variable, 'must hold keys of the form id:base64, the id of letters and digits, the key of 32 bytes');
+  } else if (new Set(keys.map(({ id }) => id)).size < keys.length) {
+    reader.problem(variable, 'must not hold two keys of one id');
+  }
+  return keys;
+}
+
+function readKeysFile(reader: VariableReader, file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    reader.problem('CONTENT_KEYS_FILE', 'names a file that cannot be read');
+    return null;
+  }
 }
 
 function readDatabaseServer(reader: VariableReader, environment: Environment): DatabaseConfig['server'] {

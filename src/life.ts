@@ -22,6 +22,7 @@ import { collisionsOf, type Order, recordMessages } from './message/orders.ts';
 import { recordEvidences, type Said } from './message/outcomes.ts';
 import { type ReconcileDeps, reconcile } from './message/reconcile.ts';
 import { makeRedactor, type Redactor } from './message/redact.ts';
+import type { Sealing } from './message/sealing.ts';
 import { type SendDeps, sendMessage } from './message/send.ts';
 import type { Metrics } from './metrics.ts';
 import { addEntries, type Entry } from './tenant/audit-entries.ts';
@@ -40,6 +41,7 @@ export type LifeDeps = {
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly hash: KeyedHash;
+  readonly seal: Sealing['seal'];
   /** Known once the service listens; nothing asks for it earlier. */
   readonly callbackUrl: () => string;
   /** The ports on which callbacks arrive, known then as well. */
@@ -65,7 +67,7 @@ const TAKE_UP_AT_ONCE = 2_000;
 const WAITING_FOR_A_PLACE = 20;
 
 export function makeLife(deps: LifeDeps): Life {
-  const { config, db, twilio, account, log, clock, metrics, hash, callbackUrl, listenerPorts, stopping } = deps;
+  const { config, db, twilio, account, log, clock, metrics, hash, seal, callbackUrl, listenerPorts, stopping } = deps;
   const { settleMs, ambiguousSend, duplicateWindowS } = config.sending;
   const { timeoutMs, maxConcurrency, callbackOverrides } = config.twilio;
   const { countryCode, retention, limits } = config;
@@ -83,7 +85,7 @@ export function makeLife(deps: LifeDeps): Life {
     record: (orders: readonly Order[]) => recordMessages(db, orders),
     about: collisionsOf,
   });
-  const accepting = { db, log, record: recordOrder, hash, settleMs, duplicateWindowS, limits, countToday };
+  const accepting = { db, log, record: recordOrder, hash, seal, settleMs, duplicateWindowS, limits, countToday };
   const recordSaid = shareCommits({
     record: (said: readonly Said[]) => recordEvidences(db, said),
     about: ({ uuid }) => [uuid],

@@ -164,6 +164,8 @@ describe('Configuration: as a whole', () => {
         'DATABASE_POOL_SIZE',
         'DATA_DIR',
         'HASH_KEY',
+        'CONTENT_KEYS',
+        'CONTENT_KEYS_FILE',
       ]
         .concat(['LOG_LEVEL', 'LOG_FORMAT', 'TWILIO_BASE_URL', 'TWILIO_AUTH_TOKEN_SECONDARY', 'TWILIO_DISABLED'])
         .concat(['TWILIO_API_KEY_SID', 'TWILIO_API_KEY_SECRET', 'TWILIO_TIMEOUT_MS', 'TWILIO_MAX_CONCURRENCY'])
@@ -174,7 +176,7 @@ describe('Configuration: as a whole', () => {
 
   test('no value is ever repeated, so no secret is', () => {
     const names =
-      'ENVIRONMENT PORT SERVER_PORT DATABASE_URL DATABASE_PORT DATABASE_POOL_SIZE DATABASE_PASSWORD HASH_KEY';
+      'ENVIRONMENT PORT SERVER_PORT DATABASE_URL DATABASE_PORT DATABASE_POOL_SIZE DATABASE_PASSWORD HASH_KEY CONTENT_KEYS';
     const others =
       'TWILIO_ACCOUNT_SID TWILIO_AUTH_TOKEN TWILIO_AUTH_TOKEN_SECONDARY TWILIO_API_KEY_SECRET TWILIO_BASE_URL';
     const more = 'TWILIO_CALL_BACK_URL TWILIO_TIMEOUT_MS TWILIO_DISABLED COUNTRY_CODE LOG_LEVEL LOG_FORMAT';
@@ -182,6 +184,21 @@ describe('Configuration: as a whole', () => {
     const said = problemsOf(env);
     expect(said.length).toBeGreaterThan(10);
     expect(said.join('\n')).not.toContain('s3cr3t');
+  });
+
+  test('content keys: the first one writes; each bad list is named and not repeated', () => {
+    const key = Buffer.alloc(32, 7).toString('base64');
+    const { contentKeys } = readConfig({ ...development, CONTENT_KEYS: `new:${key}, old:${key}` }).database;
+    expect(contentKeys).toEqual(['new', 'old'].map((id) => ({ id, key: Buffer.alloc(32, 7) })));
+    expect(readConfig(development).database.contentKeys).toEqual([]);
+    const form = /^CONTENT_KEYS must hold keys of the form id:base64/;
+    for (const bad of ['x', `a b:${key}`, `a:${key.slice(4)}`, `a:${key}${key}`, key]) {
+      expect(problemsOf({ ...development, CONTENT_KEYS: bad })).toEqual([expect.stringMatching(form)]);
+    }
+    const twice = { ...development, CONTENT_KEYS: `a:${key},a:${key}` };
+    expect(problemsOf(twice)).toEqual(['CONTENT_KEYS must not hold two keys of one id']);
+    const absent = { ...development, CONTENT_KEYS_FILE: '/nowhere/keys' };
+    expect(problemsOf(absent)).toEqual(['CONTENT_KEYS_FILE names a file that cannot be read']);
   });
 
   test('the environment of the platform’s own tests is a good one', () => {

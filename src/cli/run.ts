@@ -20,6 +20,10 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     load: async () => (await import('./redaction-report.ts')).redactionReport,
   },
   keys: { summary: 'make, list and revoke API keys', load: async () => (await import('./keys.ts')).keys },
+  'rotate-keys': {
+    summary: 'give every text the newest content key',
+    load: async () => (await import('./rotate-keys.ts')).rotateKeys,
+  },
   doctor: { summary: 'is everything set up and running?', load: async () => (await import('./doctor.ts')).doctor },
 };
 

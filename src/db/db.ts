@@ -37,7 +37,10 @@ const TRANSACTION_TIMEOUT_MS = 3_000;
  */
 export const utcNow = "date_trunc('milliseconds', now() AT TIME ZONE 'utc')";
 
-export function openDb(options: { url: string; poolSize: number }): Db {
+/** What is done with each row that holds a text, before anybody sees it. */
+export type ReadRow = (row: Record<string, unknown>) => void;
+
+export function openDb(options: { url: string; poolSize: number; readText?: ReadRow }): Db {
   const pool = openPool(options.url, {
     max: options.poolSize,
     statement_timeout: STATEMENT_TIMEOUT_MS,
@@ -47,9 +50,9 @@ export function openDb(options: { url: string; poolSize: number }): Db {
 
   return {
     query: async <Row extends pg.QueryResultRow>(statement: Statement) =>
-      withClient(await pool.connect().catch(refuse), (client) => run<Row>(client, statement)),
+      withClient(await pool.connect().catch(refuse), (client) => run<Row>(client, statement, options.readText)),
     transaction: async (work) =>
-      withClient(await pool.connect().catch(refuse), (client) => inTransaction(client, work)),
+      withClient(await pool.connect().catch(refuse), (client) => inTransaction(client, work, options.readText)),
     pool: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close: () => pool.end(),
   };
@@ -95,9 +98,9 @@ async function withClient<T>(client: pg.PoolClient, work: (client: pg.PoolClient
   }
 }
 
-async function inTransaction<T>(client: pg.PoolClient, work: (tx: Tx) => Promise<T>): Promise<T> {
+async function inTransaction<T>(client: pg.PoolClient, work: (tx: Tx) => Promise<T>, readText?: ReadRow): Promise<T> {
   const query = <Row extends pg.QueryResultRow>(statement: Statement) =>
-    run<Row>(client, { query_timeout: TRANSACTION_TIMEOUT_MS, ...statement });
+    run<Row>(client, { query_timeout: TRANSACTION_TIMEOUT_MS, ...statement }, readText);
   let isCommitting = false;
   try {
     await query({ text: 'BEGIN' });
@@ -119,10 +122,22 @@ async function inTransaction<T>(client: pg.PoolClient, work: (tx: Tx) => Promise
   }
 }
 
-async function run<Row extends pg.QueryResultRow>(client: pg.PoolClient, statement: Statement): Promise<Result<Row>> {
+async function run<Row extends pg.QueryResultRow>(
+  client: pg.PoolClient,
+  statement: Statement,
+  readText?: ReadRow,
+): Promise<Result<Row>> {
   const values = statement.values?.map((value) => (value instanceof Date ? utcTimestamp(value) : value)) ?? [];
   const result = await client.query<Row>({ ...statement, values }).catch(refuseBroken);
+  readTexts(result.rows, readText);
   return { rows: result.rows, rowCount: result.rowCount ?? 0 };
+}
+
+/** Rows of one statement have the same columns: the first one tells whether they hold texts. */
+export function readTexts(rows: readonly pg.QueryResultRow[], readText?: ReadRow): void {
+  const [first] = rows;
+  if (readText === undefined || first === undefined || !('content_key_id' in first)) return;
+  for (const row of rows) readText(row);
 }
 
 /** The columns are `timestamp` without zone and hold UTC; pg by itself would write the process's local time. */

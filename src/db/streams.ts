@@ -5,6 +5,8 @@ import {
   DatabaseUnavailable,
   openPool,
   QUERY_TIMEOUT_MS,
+  type ReadRow,
+  readTexts,
   refuse,
   STATEMENT_TIMEOUT_MS,
   type Statement,
@@ -25,7 +27,7 @@ export type Streams = {
 export type Stream = {
   query<Row extends pg.QueryResultRow>(statement: Statement): Promise<Row[]>;
   /** The rows in their order, some hundreds at a time; no more are read than are taken, and one batch ahead. */
-  batches<Row>(statement: Statement): AsyncGenerator<Row[], void, void>;
+  batches<Row extends pg.QueryResultRow>(statement: Statement): AsyncGenerator<Row[], void, void>;
   /** Gives the connection back, or drops it when it is not well. Never throws; a second time changes nothing. */
   close(): Promise<void>;
 };
@@ -51,17 +53,17 @@ export class TooManyStreams extends Error {
  */
 const BEGIN = 'BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL enable_sort = off';
 
-export function openStreams({ url }: { url: string }): Streams {
+export function openStreams({ url, readText }: { url: string; readText?: ReadRow }): Streams {
   const pool = openPool(url, { max: MAX_STREAMS, idleTimeoutMillis: IDLE_MS, statement_timeout: STREAM_WITHIN_MS });
   const connect = () =>
     pool.connect().catch((error: unknown) => {
       if (pool.totalCount - pool.idleCount >= MAX_STREAMS) throw new TooManyStreams('', { cause: error });
       return refuse(error);
     });
-  return { open: async () => begin(await connect()), close: () => pool.end() };
+  return { open: async () => begin(await connect(), readText), close: () => pool.end() };
 }
 
-async function begin(client: pg.PoolClient): Promise<Stream> {
+async function begin(client: pg.PoolClient, readText?: ReadRow): Promise<Stream> {
   let broken: Error | undefined;
   let cursor: Cursor | null = null;
   const fail = (error: unknown): never => {
@@ -74,10 +76,12 @@ async function begin(client: pg.PoolClient): Promise<Stream> {
   client.on('error', onError);
   const query = async <Row extends pg.QueryResultRow>({ text, values = [] }: Statement) => {
     const limited = { text, values: [...values], query_timeout: QUERY_TIMEOUT_MS };
-    return (await client.query<Row>(limited).catch(fail)).rows;
+    const { rows } = await client.query<Row>(limited).catch(fail);
+    readTexts(rows, readText);
+    return rows;
   };
 
-  async function* batches<Row>({ text, values = [] }: Statement) {
+  async function* batches<Row extends pg.QueryResultRow>({ text, values = [] }: Statement) {
     const reading = client.query(new Cursor<Row>(text, [...values], { types }));
     cursor = reading;
     const next = () => {
@@ -91,6 +95,7 @@ async function begin(client: pg.PoolClient): Promise<Stream> {
       if (rows.length === 0) return;
       // While these are written PostgreSQL works on the next ones.
       ahead = next();
+      readTexts(rows, readText);
       yield rows;
     }
   }
@@ -112,7 +117,9 @@ async function begin(client: pg.PoolClient): Promise<Stream> {
     return closing;
   };
   try {
-    await query({ text: BEGIN });
+    // Two statements, so two results: nothing to read.
+    const limited = { text: BEGIN, query_timeout: QUERY_TIMEOUT_MS };
+    await client.query(limited).catch(fail);
   } catch (error) {
     await close();
     throw error;

@@ -4,6 +4,7 @@ import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { DatabaseUnavailable } from '../db/db.ts';
 import { NoAnswer, Refusal, type RefusalKind, refusals } from '../errors.ts';
+import { TextSealed } from '../message/sealing.ts';
 
 /** RFC 9457, with the fields of both of the Python service's error shapes: `message` = `detail`, `code` = `status`. */
 export const problem = z
@@ -36,6 +37,13 @@ export function answerError(error: unknown, request: FastifyRequest, reply: Fast
   if (error instanceof NoAnswer) return hangUp(request, reply);
   const refusal = asRefusal(error, request);
   if (refusal !== null) return answerRefusal(reply, refusal);
+  if (error instanceof TextSealed) {
+    request.log.error(
+      { err: error },
+      'a text cannot be opened: its content key is missing, or it is not of this message',
+    );
+    return sendProblem(reply, 503, 'A text that was asked for is sealed with a key that this service does not have.');
+  }
   request.log.error({ err: error }, 'a request failed');
   return sendProblem(reply, 500, 'The service has a fault. Its log names it under the X-Request-ID of this answer.');
 }
@@ -111,7 +119,7 @@ function describeViolations(violations: readonly Violation[]): string {
 
 /** As far as it reads like a name: who mixes up names and values sends a text, or a number, in the place of one. */
 function nameOf(key: string): string {
-  return /^[A-Za-z_][\w-]{0,39}$/.test(key) && !/\d{5}/.test(key) ? key : 'a name that is not repeated here';
+  return /^(?:[A-Za-z_][\w-]{0,39})?$/.test(key) && !/\d{5}/.test(key) ? key : 'a name that is not repeated here';
 }
 
 function rank({ keyword }: Violation): number {

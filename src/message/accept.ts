@@ -20,6 +20,7 @@ import {
   voidMessage,
 } from './orders.ts';
 import { dailyCapOf, type Refused, ruleAgainst } from './permitted.ts';
+import type { Sealing } from './sealing.ts';
 
 export type AcceptDeps = {
   readonly db: Db;
@@ -27,6 +28,7 @@ export type AcceptDeps = {
   /** Tx 1, which may share its commit with other orders. */
   readonly record: (order: Order) => Promise<Message>;
   readonly hash: KeyedHash;
+  readonly seal: Sealing['seal'];
   /** GUARANTEES: how long after an attempt's deadline Twilio's log is believed to be complete. */
   readonly settleMs: number;
   /** For so long the same text to the same number is the same message; 0 = never. */
@@ -85,15 +87,20 @@ export async function acceptMessage(deps: AcceptDeps, asked: SendOrder): Promise
   return (await findEarlier(deps, order)) ?? { kind: 'twin', textHash: order.textHash };
 }
 
-function orderOf({ hash, settleMs }: AcceptDeps, { tenant, author, request, idempotencyKey, send }: SendOrder): Order {
+function orderOf(
+  { hash, seal, settleMs }: AcceptDeps,
+  { tenant, author, request, idempotencyKey, send }: SendOrder,
+): Order {
   const { sender, to, content, errorCode, errorMessage, validUntil } = request;
   const owner = [tenant.trustomerCode, tenant.productName];
   const meaning = [...owner, sender, to, content, errorCode, errorMessage, validUntil?.toISOString() ?? null];
+  const uuid = randomUUID();
   return {
-    uuid: randomUUID(),
+    uuid,
     tenant,
     author,
     request,
+    stored: seal(uuid, content),
     textHash: hash('text', [sender, to, content]),
     key:
       idempotencyKey === null

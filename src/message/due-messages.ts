@@ -123,7 +123,7 @@ export async function claimToResolve(db: Db, claim: { limit: number; leaseMs: nu
 function wantedSql(step: 'resolve' | 'look back'): string {
   return `
     WITH ${claimed(step)}
-    SELECT uuid, epoch, sender, receiver_e164 AS "to", content,
+    SELECT uuid, epoch, sender, receiver_e164 AS "to", content, content_key_id,
       (SELECT json_agg(json_build_object('n', n, 'started', started || 'Z') ORDER BY n) FROM attempt
        WHERE message_uuid = uuid AND outcome IS DISTINCT FROM 'refused' AND outcome IS DISTINCT FROM 'not processed') AS attempts,
       (SELECT looks FROM attempt WHERE message_uuid = uuid AND n = claimed.attempts) AS looks

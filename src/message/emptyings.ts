@@ -85,6 +85,7 @@ export async function emptyMessages(
       ), emptied AS (
         UPDATE message m SET
           content = CASE WHEN is_text THEN '' ELSE content END,
+          content_key_id = CASE WHEN NOT is_text THEN content_key_id END,
           content_emptied = CASE WHEN is_text THEN ${utcNow} ELSE content_emptied END,
           receiver = CASE WHEN is_number THEN hashed ELSE receiver END,
           receiver_e164 = CASE WHEN is_number THEN hashed ELSE receiver_e164 END,

@@ -32,10 +32,16 @@ export async function eraseMessage(
     if (message.isNeeded) return 'still needed';
     if (!isDeleted) await markDeleted(tx, uuid, tenant, author);
     if (isText || isNumber) {
+      const { receiver, receiver_e164, error_code } = message;
       if (author !== null) {
         await addEntries(tx, [{ actor: author, action: 'erased', messageUuid: uuid, tenant, details: {} }]);
       }
-      await emptyMessages(tx, [{ ...message, isText, isNumber }], { hash, countryCode, actor: 'caller', why: 'erase' });
+      await emptyMessages(tx, [{ uuid, receiver, receiver_e164, error_code, isText, isNumber }], {
+        hash,
+        countryCode,
+        actor: 'caller',
+        why: 'erase',
+      });
     }
     const after = await getMessage(tx, uuid);
     return after === null ? 'not found' : { after, isText, isNumber };

@@ -3,7 +3,7 @@ import { noteOfMessages } from '../tenant/audit-entries.ts';
 import type { Author, Message, Reach, Tenant } from './message.ts';
 
 /** What callers see of a row, and what sending needs. */
-export const columns = `uuid, created, created_by_ AS created_by, modified, modified_by_ AS modified_by, sender, receiver, content,
+export const columns = `uuid, created, created_by_ AS created_by, modified, modified_by_ AS modified_by, sender, receiver, content, content_key_id,
   status, twilio_sid, date_sent, trustomer_code, product_name, error_code, error_message, deleted, redacted,
   receiver_e164, valid_until, attempts, content_emptied, number_emptied`;
 
@@ -82,8 +82,7 @@ export async function getEarlier(db: Db, uuid: string): Promise<{ message: Messa
   });
   const [row] = rows;
   if (row === undefined) return null;
-  const { isRunning, ...message } = row;
-  return { message, isRunning };
+  return { message: row, isRunning: row.isRunning };
 }
 
 /** May Twilio have a text of this hash, or not? */

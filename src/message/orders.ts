@@ -3,6 +3,7 @@ import { noteOfMessages } from '../tenant/audit-entries.ts';
 import { licenceFrom } from './attempts.ts';
 import { type Author, type Message, type MessageRequest, type Tenant, UNKNOWN_AUTHOR } from './message.ts';
 import { columns, only } from './messages.ts';
+import type { Stored } from './sealing.ts';
 
 /** With the wait for a connection this leaves time to make a recording void, should it break off, before the caller is answered. */
 const RECORD_WITHIN_MS = 8_000;
@@ -18,6 +19,8 @@ export type Order = {
   readonly tenant: Tenant;
   readonly author: Author;
   readonly request: MessageRequest;
+  /** Its text as it is stored; absent = in clear. */
+  readonly stored?: Stored;
   /** Of sender, number and text: see message_unresolved_twin. */
   readonly textHash: string;
   readonly key: { readonly hash: string; readonly fingerprint: string } | null;
@@ -62,15 +65,15 @@ export async function recordMessages(db: Db | Tx, orders: readonly Order[]): Pro
     text: `
       WITH asked AS MATERIALIZED (
         SELECT * FROM json_to_recordset($1::json) AS asked (
-          uuid varchar, sender varchar, receiver varchar, content varchar, trustomer_code varchar, product_name varchar,
+          uuid varchar, sender varchar, receiver varchar, content varchar, content_key_id varchar, trustomer_code varchar, product_name varchar,
           error_code varchar, error_message varchar, receiver_e164 varchar, valid_until timestamp, text_hash varchar,
           is_now boolean, within_ms int, settle_ms int, key_hash varchar, fingerprint varchar,
           author_id varchar, author_name varchar)
       ), recorded AS (
-        INSERT INTO message (uuid, created, created_by_, modified, modified_by_, sender, receiver, content, status,
+        INSERT INTO message (uuid, created, created_by_, modified, modified_by_, sender, receiver, content, content_key_id, status,
                              trustomer_code, product_name, error_code, error_message, receiver_e164, valid_until,
                              text_hash, step, due, attempts, unresolved)
-        SELECT uuid, ${utcNow}, coalesce(author_name, $2), ${utcNow}, coalesce(author_name, $2), sender, receiver, content, 'accepted', trustomer_code, product_name,
+        SELECT uuid, ${utcNow}, coalesce(author_name, $2), ${utcNow}, coalesce(author_name, $2), sender, receiver, content, content_key_id, 'accepted', trustomer_code, product_name,
                error_code, error_message, receiver_e164, valid_until, text_hash,
                CASE WHEN is_now THEN 'resolve' ELSE 'send' END,
                ${utcNow} + CASE WHEN is_now THEN within_ms + settle_ms ELSE ${OTHERS_AFTER_MS} END * interval '1 ms',
@@ -97,13 +100,14 @@ export function collisionsOf({ textHash, key }: Order): string[] {
   return key === null ? [textHash] : [textHash, key.hash];
 }
 
-function toJson({ uuid, tenant, author, request, textHash, send, key }: Order): object {
+function toJson({ uuid, tenant, author, request, stored, textHash, send, key }: Order): object {
   const isNow = send !== 'later';
   return {
     uuid,
     sender: request.sender,
     receiver: request.receiver,
-    content: request.content,
+    content: stored?.content ?? request.content,
+    content_key_id: stored?.keyId ?? null,
     trustomer_code: tenant.trustomerCode,
     product_name: tenant.productName,
     error_code: request.errorCode,
@@ -132,8 +136,8 @@ export async function voidMessage(tx: Tx, order: Order, reason: string): Promise
   const { rowCount } = await tx.query({
     text: `
       INSERT INTO message AS m (uuid, created, created_by_, modified, modified_by_, sender, receiver, content, status,
-                                trustomer_code, product_name, error_message, receiver_e164, text_hash)
-      VALUES ($1, ${utcNow}, $2, ${utcNow}, $2, $3, $4, $5, 'error', $6, $7, $8, $9, $10)
+                                trustomer_code, product_name, error_message, receiver_e164, text_hash, content_key_id)
+      VALUES ($1, ${utcNow}, $2, ${utcNow}, $2, $3, $4, $5, 'error', $6, $7, $8, $9, $10, $11)
       ON CONFLICT (uuid) DO UPDATE SET status = 'error', error_code = NULL, error_message = $8, modified = ${utcNow},
         step = NULL, due = NULL, unresolved = false, epoch = m.epoch + 1
       WHERE m.twilio_sid IS NULL AND m.status = 'accepted' AND m.attempts <= 1`,
@@ -142,12 +146,13 @@ export async function voidMessage(tx: Tx, order: Order, reason: string): Promise
       order.author?.name ?? UNKNOWN_AUTHOR,
       request.sender,
       request.receiver,
-      request.content,
+      order.stored?.content ?? request.content,
       tenant.trustomerCode,
       tenant.productName,
       reason,
       request.to,
       order.textHash,
+      order.stored?.keyId ?? null,
     ],
   });
   // A statement of its own: it sees the key of a row that was committed while the first one waited for it.

@@ -99,8 +99,9 @@ function toJson({ uuid, attempt, evidence }: Said, i: number): object {
 }
 
 function asRecorded(row: Message & Omit<EvidenceRecorded, 'message'> & { i: number }): EvidenceRecorded {
-  const { i: _i, isChanged, isDuplicate, isFinished, hasKept, ...message } = row;
-  return { message, isChanged, isDuplicate, isFinished, hasKept };
+  const { isChanged, isDuplicate, isFinished, hasKept } = row;
+  // The row itself: to copy it would be to read a text that perhaps cannot be opened.
+  return { message: row, isChanged, isDuplicate, isFinished, hasKept };
 }
 
 const isFinished = `(redacted IS NULL AND status ${terminal}) IS TRUE AS "isFinished"`;

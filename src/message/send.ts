@@ -21,6 +21,7 @@ import {
   type Said,
   SidTaken,
 } from './outcomes.ts';
+import { TextSealed } from './sealing.ts';
 
 /** Who has the message now (CONTRACT.md, "Who owns the message after the answer"). */
 export type Sent =
@@ -90,14 +91,26 @@ async function callTwilio(deps: SendDeps, { message, n, giveUpAt }: Licence): Pr
     message.valid_until === null ? null : (message.valid_until.getTime() - deps.clock.now().getTime()) / 1000;
   if (validForS !== null && validForS < 1)
     return { kind: 'not processed', reason: 'its valid_until has come', isOurs: true };
+  const body = textOf(message);
+  if (body === null) return { kind: 'not processed', reason: 'its text cannot be opened', isOurs: true };
   return deps.twilio.create({
     from: message.sender,
     to: message.receiver_e164 ?? '',
-    body: message.content,
+    body,
     statusCallback: deps.statusCallbackOf(message.uuid, n),
     validForS,
     timeoutMs,
   });
+}
+
+/** Null: it is sealed with a key that we do not have, or not for this message. What comes out must not go to a patient. */
+function textOf(message: Message): string | null {
+  try {
+    return message.content;
+  } catch (error) {
+    if (!(error instanceof TextSealed)) throw error;
+    return null;
+  }
 }
 
 /** Too many requests: after a pause, and a licence of its own, a POST may try again while its time lasts (G3). */

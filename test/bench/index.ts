@@ -7,6 +7,7 @@ import { runBenchmarks } from './harness.ts';
 import { keyBenchmark } from './keys.ts';
 import { reconcileBenchmarks } from './reconcile.ts';
 import { retentionBenchmarks } from './retention.ts';
+import { sealingBenchmark } from './sealing.ts';
 import { simulatorBenchmarks } from './simulator.ts';
 
 /** `make bench`: measures, beside floors measured in the same run, and prints a table. */
@@ -22,6 +23,7 @@ const { values } = parseArgs({
 const benchmarks = [
   ...guaranteeBenchmarks,
   floodBenchmark,
+  sealingBenchmark,
   ...reconcileBenchmarks,
   ...findBenchmarks,
   countsBenchmark(values.big ? 10_000_000 : 1_000_000),

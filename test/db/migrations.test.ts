@@ -29,6 +29,7 @@ const all = [
   '0003_nothing_lost',
   '0004_followed_to_the_end',
   '0005_api_keys',
+  '0007_sealed_content',
 ];
 const cleanups: (() => Promise<unknown>)[] = [];
 
@@ -431,12 +432,11 @@ describe('npm run migrate', () => {
 
   test('down refuses in one sentence with exit code 1, and obeys --lose-data', async () => {
     const url = await migrated();
-    await downTo(url, 4);
-    await insertEmptiedText(url);
+    await execute(url, insertStatement("'SM1'", { content_key_id: "'k1'" }));
     const [code, output, error] = await run({ DATABASE_URL: url }, 'down');
     expect([code, output]).toEqual([1, '']);
-    expect(error).toMatch(/^Migrating down would lose when 1 texts .*lose=yes\n$/);
-    expect(await run({ DATABASE_URL: url }, 'down', '--lose-data')).toEqual([0, `taken back ${all[3]}\n`, '']);
+    expect(error).toMatch(/^Migrating down would leave 1 sealed texts .*lose=yes\n$/);
+    expect(await run({ DATABASE_URL: url }, 'down', '--lose-data')).toEqual([0, `taken back ${all.at(-1)}\n`, '']);
   });
 
   test('without DATABASE_* it migrates the embedded database in DATA_DIR', async () => {
