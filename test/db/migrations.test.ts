@@ -29,7 +29,7 @@ const all = [
   '0003_nothing_lost',
   '0004_followed_to_the_end',
   '0005_api_keys',
-  '0007_sealed_content',
+  '0006_sealed_content',
 ];
 const cleanups: (() => Promise<unknown>)[] = [];
 
