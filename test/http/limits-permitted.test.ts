@@ -94,6 +94,7 @@ describe('ALLOWED_COUNTRIES', () => {
   test('unset in production: one line warns at the start', async () => {
     const env = {
       ENVIRONMENT: 'PRODUCTION',
+      AUTH_MODE: 'none',
       COUNTRY_CODE: 'GB',
       ...twilioAt(twilio.url),
       TWILIO_ACCOUNT_SID: `AC${'0'.repeat(32)}`,
