@@ -55,7 +55,7 @@ describe('one seed and one scenario', () => {
       expect(told).not.toContain(secret);
     }
     // As a date, or in milliseconds since 1970: other numbers may begin alike.
-    expect(told).not.toMatch(/20\d\d-\d\d|\b1[78]\d{11}\b/);
+    expect(told).not.toMatch(/202\d-\d\d|\b1[78]\d{11}\b/);
   });
 
   const texts = Array.from({ length: 300 }, (_, n) => ({ Body: `text ${n}`, To: `+4477009001${10 + (n % 50)}` }));
