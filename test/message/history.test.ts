@@ -290,5 +290,10 @@ test('a life at a Twilio that is alive: in order, and without anything of the pa
   const changes = told.filter(({ status_before, status_after }) => status_before !== status_after);
   const places = changes.map(({ status_after }) => order.indexOf(String(status_after)));
   expect(places).toEqual(places.toSorted());
-  expect([places[0], places.at(-1), told.at(-1)?.what]).toEqual([0, 4, 'redacted']);
+  expect([places[0], places.at(-1)]).toEqual([0, 4]);
+  // A callback that was overtaken may come after it, and changes nothing.
+  const end = told.findIndex(
+    ({ status_before, status_after }) => status_before !== status_after && status_after === 'delivered',
+  );
+  expect(told.findIndex(({ what }) => what === 'redacted')).toBeGreaterThan(end);
 });
