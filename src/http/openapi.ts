@@ -104,6 +104,7 @@ const common: Readonly<Record<string, { name: string; description: string; metho
   400: { name: 'BadRequest', description: 'The request is wrong: change it' },
   408: { name: 'TooSlow', description: 'The request did not arrive within 15 seconds, or its headers within 10' },
   413: { name: 'TooLarge', description: 'The body is larger than 64 KiB', methods: ['post', 'delete'] },
+  414: { name: 'AddressTooLong', description: 'The address is longer than 12 KiB' },
   415: { name: 'UnsupportedMediaType', description: 'The body is compressed, or its Content-Type is not taken here' },
   431: { name: 'HeadersTooLarge', description: 'Address and headers together are larger than 16 KiB' },
 };

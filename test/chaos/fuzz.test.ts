@@ -49,6 +49,14 @@ describe('answers', () => {
     expect(faultOf(api, put, good)).toMatch(/no such operation/);
     expect(faultOf(api, put, { ...refused, contentType: 'text/html' })).toMatch(/another shape/);
   });
+
+  test('HEAD where GET changes something: 405, and Allow without HEAD', () => {
+    const head = { ...asked, method: 'HEAD' };
+    const refused = { status: 405, contentType: 'application/problem+json', allow: 'GET, POST', body: '' };
+    expect(faultOf(api, head, refused)).toBeNull();
+    expect(faultOf(api, head, { ...refused, allow: 'GET, HEAD' })).toMatch(/does not leave HEAD out/);
+    expect(faultOf(api, head, { ...refused, allow: undefined })).toMatch(/does not leave HEAD out/);
+  });
 });
 
 describe('schemas', () => {

@@ -126,6 +126,14 @@ describe('Edges: X-Request-ID', () => {
   });
 });
 
+test('an X-Request-ID that could be a phone number is echoed, and is not in the log', async () => {
+  for (const given of ['+447700900123', '07700.900.123', '(0770)-0900123']) {
+    const answer = await service.call('/version', { headers: { 'x-request-id': given } });
+    expect(answer.headers.get('x-request-id')).toBe(given);
+    expect(service.logged()).not.toContain(given);
+  }
+});
+
 describe('Edges: names of headers', () => {
   test('are read in any case', async () => {
     const headers = { 'CONTENT-TYPE': 'application/json', 'x-TRUSTOMER': 'Ouh', 'X-Product': 'gdm' };

@@ -14,11 +14,14 @@ export type Said = {
  * answered 405 with `Allow`, an address that it does not have 404; the errors of both have the one shape.
  */
 export function faultOf(api: Api, { operation, method, path }: Asked, said: Said): string | null {
-  const { status } = said;
+  const { status, allow } = said;
   if (status >= 500) return `was answered ${status}: ${said.body.slice(0, 200)}`;
   const at = operationAt(api, path, method) ?? (isAsked(path, operation.path) ? operation : null);
   if (at === null || (at.method !== method && !(method === 'HEAD' && at.method === 'GET')))
     return faultOfUnknown(said, method);
+  // One whose GET changes something has no HEAD, and says so (CONTRACT.md: the bulk update).
+  if (method === 'HEAD' && at.method === 'GET' && status === 405)
+    return allow?.includes('HEAD') === false ? null : 'was answered 405, and Allow does not leave HEAD out';
   const declared = at.answers[status];
   if (declared === undefined)
     return `was answered ${status}, which the document does not have: ${said.body.slice(0, 200)}`;
