@@ -1,0 +1,10 @@
+import { render } from 'preact';
+import { Console } from './console.tsx';
+import { readSession } from './session.ts';
+
+const place = document.getElementById('console');
+if (place !== null) {
+  place.textContent = '';
+  render(<Console />, place);
+  void readSession();
+}
