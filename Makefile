@@ -55,6 +55,18 @@ rolling-restarts: install ## 20 deploys under load, without a failed request
 fuzz: install ## 100,000 requests made from the OpenAPI document, good and bad, and bytes that are no HTTP (REQUESTS=100000 SEED=1)
 	npm run --silent fuzz -- --requests $(REQUESTS) --seed $(SEED)
 
+test-browser: install $(CHROMIUM) ## Play an operator's day in the console, in Chromium
+	npm run --silent test:browser
+
+screenshots: install $(CHROMIUM) ## Write docs/screenshots from a seeded run
+	SCREENSHOTS=docs/screenshots npm run --silent test:browser -- test/browser/screenshots.browser.ts
+
+# Debian's; elsewhere name another: make test-browser CHROMIUM=/path/to/chromium
+export CHROMIUM ?= /usr/bin/chromium
+$(CHROMIUM):
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then apt-get update -qq && apt-get install -qq -y chromium > /dev/null; \
+	else echo "The browser tests need Chromium at $(CHROMIUM): install it (Debian: apt-get install chromium), or say CHROMIUM=..."; exit 1; fi
+
 integration: install ## Play the platform's use of the service against a running one
 	npm run --silent integration
 
