@@ -1,11 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { type Clock, systemClock } from './clock.ts';
 import type { Config, DatabaseConfig } from './config.ts';
 import { openDb } from './db/db.ts';
 import { checkDatabase, readHashKey } from './db/installation.ts';
 import { migrateUp } from './db/migrate.ts';
 import { openStreams } from './db/streams.ts';
+import type { ConsoleDeps } from './http/console.ts';
+import { readConsole } from './http/console-files.ts';
 import type { Route } from './http/identity.ts';
 import { listen } from './http/listen.ts';
 import type { Rule } from './http/refused.ts';
@@ -47,12 +50,16 @@ export type Options = {
   readonly simulatorSpeed?: number;
   /** Is told of every route, so that a test can walk all of them. */
   readonly onRoute?: (route: Route) => void;
+  /** Where the console was built. */
+  readonly consoleFolder?: string;
 };
+
+const builtConsole = fileURLToPath(new URL('../dist/console', import.meta.url));
 
 /** The composition root: database, Twilio, the steps of a message's life (life.ts), server, in this order. */
 export async function startService(
   config: Config,
-  { log, clock = systemClock, simulatorSpeed = 1, onRoute = () => {} }: Options,
+  { log, clock = systemClock, simulatorSpeed = 1, onRoute = () => {}, consoleFolder = builtConsole }: Options,
 ): Promise<Service> {
   // What is started is stopped in reverse order, also when a later step fails.
   const started = new AsyncDisposableStack();
@@ -132,6 +139,7 @@ export async function startService(
         registry: metrics.registry,
         version: readVersion(),
       },
+      console: { files: await readConsole(consoleFolder), door: consoleDoor(config) },
     });
     // Together: a request and a piece of work may each take nearly as long as a stop may.
     started.defer(async () => {
@@ -159,6 +167,11 @@ export async function startService(
     await started.disposeAsync();
     throw error;
   }
+}
+
+function consoleDoor({ auth, environment }: Config): ConsoleDeps['door'] {
+  if (auth.mode === 'apikey') return 'open';
+  return environment === 'DEVELOPMENT' ? 'this machine' : 'closed';
 }
 
 /** Loaded only where it is used, as the embedded PostgreSQL is: a production process carries neither. */

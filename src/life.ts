@@ -26,6 +26,7 @@ import type { Sealing } from './message/sealing.ts';
 import { type SendDeps, sendMessage } from './message/send.ts';
 import type { Metrics } from './metrics.ts';
 import { addEntries, type Entry } from './tenant/audit-entries.ts';
+import { purgeSessions } from './tenant/sessions.ts';
 import { statusCallbackUrl } from './twilio/callback-url.ts';
 import type { TwilioClient } from './twilio/client.ts';
 import { makePace, signOf } from './twilio/pace.ts';
@@ -204,6 +205,7 @@ export function makeLife(deps: LifeDeps): Life {
       { name: 'take up messages from before', everyMs: SWEEP_EVERY_MS, run: () => takeUp(db, TAKE_UP_AT_ONCE) },
       { name: 'redact second copies', everyMs: SWEEP_EVERY_MS, run: () => redactor.redactDuplicates() },
       { name: 'forget old idempotency keys', everyMs: HOUR_MS, run: () => purgeKeys(db) },
+      { name: 'forget sessions that have ended', everyMs: HOUR_MS, run: () => purgeSessions(db) },
       ...(isKeptForGood ? [] : [retaining]),
     ],
     startWork: () => {

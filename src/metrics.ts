@@ -65,7 +65,7 @@ export function makeMetrics(
     }),
     callersRefused: new Counter({
       name: 'sms_callers_refused_total',
-      help: 'Requests refused for who asked: unknown (no key, or none that is good), scope, tenant',
+      help: 'Requests refused for who asked: unknown (no key, or none that is good), scope, tenant, cross-site (a session, but perhaps another site)',
       labelNames: ['reason'],
       registers,
     }),

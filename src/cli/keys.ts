@@ -106,8 +106,12 @@ function describe(row: KeyRow): string {
   return (
     `${row.id}  ${row.state.padEnd(7)}  ${printable(row.name)}\n` +
     `  ${printable(tenant)}: ${row.scopes.join(', ')}\n` +
-    `  created ${time(row.created)}, expires ${time(row.expires)}, last used ${time(row.last_used)}\n`
+    `  created ${time(row.created)}, expires ${time(row.expires)}, last used ${time(row.last_used)}${signedIn(row)}\n`
   );
+}
+
+function signedIn({ sessions }: KeyRow): string {
+  return sessions === 0 ? '' : `, ${sessions} signed in to the console`;
 }
 
 function revoke(call: Call): Work {
@@ -116,7 +120,7 @@ function revoke(call: Call): Work {
     if (!(await revokeKey(db, id, operator()))) {
       throw new Failure('refused', 'There is no such key, or it was revoked before. See polaris-sms keys list.');
     }
-    print('Revoked: it opens nothing after 5 s.\n');
+    print('Revoked: it opens nothing after 5 s, and who is signed in with it is signed out.\n');
     return 'done';
   };
 }

@@ -4,6 +4,7 @@ import type { Tenant } from '../message/message.ts';
 import type { Authenticate } from '../tenant/authenticate.ts';
 import { anyone, type Caller, may, reachOf, type Scope } from '../tenant/caller.ts';
 import type { HttpApp } from './app-type.ts';
+import { callerOfCookie, Forged, holdsSession } from './session-cookie.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -23,7 +24,7 @@ export type Route = { readonly method: string; readonly url: string; readonly sc
 export type IdentityDeps = {
   /** Null: authentication is off, everybody comes in. */
   readonly authenticate: Authenticate | null;
-  readonly countRefused: (reason: 'unknown' | 'scope' | 'tenant') => void;
+  readonly countRefused: (reason: 'unknown' | 'scope' | 'tenant' | 'cross-site') => void;
   readonly onRoute: (route: Route) => void;
 };
 
@@ -41,10 +42,10 @@ export function identifyCallers(app: HttpApp, deps: IdentityDeps): void {
     request.caller = anyone;
     const { scope = 'open', isForAllTenants = false } = request.routeOptions.config;
     if (deps.authenticate === null || scope === 'open') return;
-    const caller = await deps.authenticate(request.headers.authorization);
+    const caller = await callerOf(request, deps.authenticate);
     if (caller === null) {
       deps.countRefused('unknown');
-      throw unknown(request);
+      throw unknownCaller(request);
     }
     const refused = refusalFor(caller, scope, isForAllTenants, request);
     if (refused !== null) {
@@ -53,6 +54,17 @@ export function identifyCallers(app: HttpApp, deps: IdentityDeps): void {
     }
     request.caller = caller;
   });
+  app.addHook('onError', async (_request, _reply, error) => {
+    if (error instanceof Forged) deps.countRefused('cross-site');
+  });
+}
+
+/** By the header, and only without one by the cookie; null: nobody we know. A session is no key, and does not count as one. */
+export async function callerOf(request: FastifyRequest, authenticate: Authenticate): Promise<Caller | null> {
+  const { authorization } = request.headers;
+  if (authorization === undefined) return callerOfCookie(request, authenticate);
+  const caller = await authenticate(authorization);
+  return caller?.kind === 'key' && caller.session !== undefined ? null : caller;
 }
 
 function scopeOf({ url, config }: RouteOptions): Scope | 'open' {
@@ -62,15 +74,15 @@ function scopeOf({ url, config }: RouteOptions): Scope | 'open' {
 }
 
 /** https://www.rfc-editor.org/rfc/rfc6750#section-3 */
-function unknown({ headers }: FastifyRequest): Refusal {
-  const isGiven = headers.authorization !== undefined;
-  return new Refusal(
-    'unauthenticated',
-    isGiven
-      ? 'Authorization: is not a key that is good here. It may have been revoked, or have expired.'
-      : 'Authorization: is missing. Send an API key: Bearer, a space, the key.',
-    { challenge: isGiven ? 'Bearer error="invalid_token"' : 'Bearer' },
-  );
+export function unknownCaller(request: FastifyRequest): Refusal {
+  if (request.headers.authorization !== undefined) {
+    const detail = 'Authorization: is not a key that is good here. It may have been revoked, or have expired.';
+    return new Refusal('unauthenticated', detail, { challenge: 'Bearer error="invalid_token"' });
+  }
+  const detail = holdsSession(request)
+    ? 'The session has ended: sign in again.'
+    : 'Authorization: is missing. Send an API key: Bearer, a space, the key.';
+  return new Refusal('unauthenticated', detail, { challenge: 'Bearer' });
 }
 
 function refusalFor(caller: Caller, scope: Scope, isForAllTenants: boolean, request: FastifyRequest) {

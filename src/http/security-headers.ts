@@ -19,6 +19,14 @@ const swaggerUi =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/**
+ * The console loads its own files and asks this service. No form of it is ever sent by the browser itself: before its script has come,
+ * that would put the key that was typed into an address.
+ */
+const consolePages =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /** For answers that no hook sees: an address that cannot be read, bytes that are no HTTP. */
 export const headersWithoutRoute = {
   ...always,
@@ -29,9 +37,13 @@ export const headersWithoutRoute = {
 /** Must be registered before every other hook: one that refuses ends the request. */
 export function protectAnswers(app: HttpApp): void {
   app.addHook('onRequest', async (request, reply) => {
-    const isUi = request.routeOptions.url?.startsWith('/ui/') || request.routeOptions.url === '/ui';
-    reply.headers({ ...always, 'content-security-policy': isUi ? swaggerUi : nothingMayRun });
+    reply.headers({ ...always, 'content-security-policy': policyOf(request.routeOptions.url ?? '') });
   });
+}
+
+function policyOf(route: string): string {
+  if (/^\/ui(\/|$)/.test(route)) return swaggerUi;
+  return /^\/console(\/|$)/.test(route) ? consolePages : nothingMayRun;
 }
 
 /** Must be registered after the ETag, on which it depends what a caller's own cache may keep. */

@@ -10,6 +10,7 @@ import { answerBrokenRequests } from './broken-requests.ts';
 import { type BulkUpdateRouteDeps, bulkUpdateRoutes } from './bulk-update.ts';
 import { CALLBACK_PATH, type CallbackDeps, callbackRoute } from './callback.ts';
 import { closePromptly } from './closing.ts';
+import { type ConsoleDeps, consoleRoutes } from './console.ts';
 import { countsRoute } from './counts.ts';
 import { tagAnswers } from './etag.ts';
 import { type HealthDeps, healthRoutes, runningRoute } from './health.ts';
@@ -23,6 +24,7 @@ import { answerError, answerRefusal } from './problem.ts';
 import { redactionReportRoute } from './redaction-report.ts';
 import { headersWithoutRoute, limitCaching, protectAnswers } from './security-headers.ts';
 import { type SendMessageDeps, sendMessageRoute } from './send-message.ts';
+import { sessionRoutes } from './session.ts';
 
 export type ServerDeps = {
   readonly identity: IdentityDeps;
@@ -37,6 +39,7 @@ export type ServerDeps = {
   readonly erase: MessageDeps['erase'];
   readonly bulkUpdate: BulkUpdateRouteDeps;
   readonly health: HealthDeps;
+  readonly console: ConsoleDeps;
 };
 
 const MAX_BODY_BYTES = 64 * 1024;
@@ -66,6 +69,8 @@ export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
   countsRoute(app, { db, clock });
   redactionReportRoute(app, { db, clock });
   auditRoute(app, { db, note: deps.note });
+  sessionRoutes(app, { db, identity: deps.identity, isSecure: deps.isProduction });
+  await app.register((scope: HttpApp) => consoleRoutes(scope, deps.console));
   healthRoutes(app, deps.health);
   refuseOtherMethods();
   return app;

@@ -7,7 +7,7 @@ import type { Caller } from './caller.ts';
 
 /**
  * Who an Authorization header is; null: nobody we know. Refuses with `DatabaseUnavailable` when that cannot be found out.
- * A second scheme would be a second function of this type, for credentials that do not have the form of a key.
+ * A session is told apart by `session`: it counts as a cookie, a key as a header. A second scheme would be a second function of this type, for credentials that do not have the form of a key.
  */
 export type Authenticate = (authorization: string | undefined) => Promise<Caller | null>;
 
@@ -46,7 +46,7 @@ export function makeAuthenticate({ db, log }: { readonly db: Db; readonly log: L
     const began = performance.now();
     lastBegan = began;
     const keys = await listLiveKeys(db);
-    snapshot = { keys: new Map(keys.map((key) => [key.caller.id, key])), began };
+    snapshot = { keys: new Map(keys.map((key) => [key.id, key])), began };
   }
 
   /** What was true at `moment` (milliseconds of `performance.now`) or later. */
@@ -75,7 +75,7 @@ export function makeAuthenticate({ db, log }: { readonly db: Db; readonly log: L
     }
     if (key === undefined || !isSecret(given.secret, key.hash)) return null;
     if (key.leftMs !== null && performance.now() >= known.began + key.leftMs) return null;
-    noteUse(given.id, now);
+    noteUse(key.caller.id, now);
     return key.caller;
   };
 }

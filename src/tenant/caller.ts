@@ -14,6 +14,8 @@ export type Caller =
       /** Null: it acts for whichever tenant its requests name. */
       readonly tenant: Tenant | null;
       readonly scopes: readonly Scope[];
+      /** Signed in to the console with that key. */
+      readonly session?: { readonly id: string; readonly expires: Date };
     };
 
 export const anyone: Caller = { kind: 'anyone' };

@@ -30,6 +30,7 @@ const all = [
   '0004_followed_to_the_end',
   '0005_api_keys',
   '0006_sealed_content',
+  '0007_console_sessions',
 ];
 const cleanups: (() => Promise<unknown>)[] = [];
 

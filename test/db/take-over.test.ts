@@ -25,6 +25,7 @@ const all = [
   '0004_followed_to_the_end',
   '0005_api_keys',
   '0006_sealed_content',
+  '0007_console_sessions',
 ];
 const ended = "status IN ('delivered', 'undelivered', 'failed')";
 const opened: { end(): Promise<void> }[] = [];

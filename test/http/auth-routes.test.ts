@@ -49,14 +49,19 @@ const foreign: Readonly<Record<string, Foreign>> = {
   'HEAD /dhos/v1/audit': list,
 };
 
-/** Open: they tell nothing of any tenant, or Twilio's signature guards them. */
+/** Open: they tell nothing of any tenant, or Twilio's signature guards them; to sign in one needs a key. */
 const open = [
+  'DELETE /dhos/v1/session',
+  'GET /console',
+  'GET /console/*',
+  'GET /dhos/v1/session',
   'GET /healthcheck',
   'GET /metrics',
   'GET /openapi.json',
   'GET /openapi.yaml',
   'GET /running',
   'GET /version',
+  'POST /dhos/v1/session',
   'POST /dhos/v1/sms/callback',
 ];
 

@@ -193,6 +193,7 @@ describe('Endpoints of the mission: also there today', () => {
     expect(described.sort()).toEqual([
       '/dhos/v1/audit get',
       '/dhos/v1/redaction_report get',
+      '/dhos/v1/session delete,get,post',
       '/dhos/v1/sms get,post',
       '/dhos/v1/sms/bulk_update get,post',
       '/dhos/v1/sms/bulk_update/progress get',

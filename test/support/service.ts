@@ -48,7 +48,13 @@ export const quiet = {
 /** `env` is added to the development environment; without Twilio variables it talks to a lively simulator, sped up. */
 export async function startTestService(
   env: Record<string, string> = {},
-  options: { clock?: Clock; speed?: number; databaseUrl?: string; onRoute?: (route: Route) => void } = {},
+  options: {
+    clock?: Clock;
+    speed?: number;
+    databaseUrl?: string;
+    onRoute?: (route: Route) => void;
+    consoleFolder?: string;
+  } = {},
 ): Promise<TestService> {
   const database =
     options.databaseUrl === undefined ? await createDatabase() : { url: options.databaseUrl, drop: async () => {} };
@@ -71,6 +77,8 @@ export async function startTestService(
   const service = await startService(config, {
     log,
     simulatorSpeed: options.speed ?? 20,
+    // Not the one that happens to be built here: tests of it say where it is.
+    consoleFolder: options.consoleFolder ?? 'no-console',
     ...(options.clock !== undefined && { clock: options.clock }),
     ...(options.onRoute !== undefined && { onRoute: options.onRoute }),
   });
