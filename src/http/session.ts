@@ -1,15 +1,14 @@
 import type { FastifyReply } from 'fastify';
-import { z } from 'zod';
 import type { Db } from '../db/db.ts';
 import { Refusal } from '../errors.ts';
 import { makeApiKey } from '../tenant/api-key.ts';
-import { type Caller, may, scopes } from '../tenant/caller.ts';
+import { scopes } from '../tenant/caller.ts';
 import { endSession, openSession } from '../tenant/sessions.ts';
 import type { HttpApp } from './app-type.ts';
-import { text } from './fields.ts';
 import { callerOf, type IdentityDeps, unknownCaller } from './identity.ts';
-import { answer, noContent, noQuery, problems, timestamp } from './schemas.ts';
-import { callerOfCookie, type KeyCaller, refuseOtherSites, sessionCookie } from './session-cookie.ts';
+import { answer, noContent, noQuery, problems } from './schemas.ts';
+import { callerOfCookie, refuseOtherSites, sessionCookie } from './session-cookie.ts';
+import { describeSession, session, signIn } from './session-schemas.ts';
 
 export type SessionDeps = {
   readonly db: Db;
@@ -18,39 +17,7 @@ export type SessionDeps = {
   readonly isSecure: boolean;
 };
 
-const LONGEST_KEY = 200;
 const RETRY_AFTER_S = 60;
-
-const signIn = z
-  .strictObject(
-    { key: text(LONGEST_KEY).trim().describe('An API key') },
-    { error: (issue) => (issue.code === 'invalid_type' ? 'a JSON object is expected' : undefined) },
-  )
-  .meta({ id: 'SignIn', examples: [{ key: 'polaris_3f2a9c01d4be_…' }] });
-
-const session = z
-  .object({
-    authentication: z.enum(['none', 'apikey']).describe('`none`: it is off, and whoever asks may do everything'),
-    name: z.string().optional().describe("The key's"),
-    trustomer_code: z.string().optional().describe('Without it: every tenant'),
-    product_name: z.string().optional(),
-    scopes: z.array(z.enum(scopes)).describe('What it may do, with what its scopes bring along'),
-    expires: timestamp.optional().describe('When the session ends; not later than its key'),
-  })
-  .meta({
-    id: 'Session',
-    description: 'Who asks, and what they may do',
-    examples: [
-      {
-        authentication: 'apikey',
-        name: 'clinic',
-        trustomer_code: 'ouh',
-        product_name: 'gdm',
-        scopes: ['sms:read', 'sms:report'],
-        expires: '2026-11-24T03:20:45.616Z',
-      },
-    ],
-  });
 
 const path = '/dhos/v1/session';
 const open = { scope: 'open' } as const;
@@ -90,7 +57,7 @@ function signInRoute(app: HttpApp, { db, identity, isSecure }: SessionDeps): voi
         throw new Refusal('unauthenticated', 'key: is not a key that is good here.', { challenge: 'Bearer' });
       }
       reply.header('set-cookie', sessionCookie(made.text, Math.floor(made.leftS), isSecure));
-      return describe(caller, made.expires);
+      return describeSession(caller, made.expires);
     },
   );
 }
@@ -124,7 +91,7 @@ function whoAmIRoute(app: HttpApp, { identity }: SessionDeps): void {
       if (identity.authenticate === null) return { authentication: 'none' as const, scopes: [...scopes] };
       const caller = await callerOf(request, identity.authenticate);
       if (caller?.kind !== 'key') throw unknownCaller(request);
-      return describe(caller, caller.session?.expires);
+      return describeSession(caller, caller.session?.expires);
     },
   );
 }
@@ -159,18 +126,4 @@ function nothingToSignInTo(): Refusal {
     'conflict',
     'There is nothing to sign in to: AUTH_MODE is none, and whoever asks may do everything.',
   );
-}
-
-function describe(caller: KeyCaller, expires: Date | undefined): z.output<typeof session> {
-  const held: Caller = caller;
-  return {
-    authentication: 'apikey',
-    name: caller.name,
-    ...(caller.tenant !== null && {
-      trustomer_code: caller.tenant.trustomerCode,
-      product_name: caller.tenant.productName,
-    }),
-    scopes: scopes.filter((scope) => may(held, scope)),
-    ...(expires !== undefined && { expires: expires.toISOString() }),
-  };
 }

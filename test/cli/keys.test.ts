@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { quiet, startTestService, type TestService } from '../support/service.ts';
+import { sessionsOf, signIn } from '../support/sessions.ts';
 import { cli, operatorAt } from './support.ts';
 
 let service: TestService;
@@ -50,6 +51,25 @@ describe('polaris-sms keys', () => {
         details: { key: id, name: 'clinic', scopes: ['sms:send', 'sms:read'] },
       })),
     );
+  });
+
+  test('list says how many are signed in with a key, and lists none of them; revoke signs them out', async () => {
+    const key = (await create('--all-tenants')).stdout.trim();
+    const [, id = ''] = /^polaris_([^_]+)_/.exec(key) ?? [];
+    for (let n = 0; n < 2; n += 1) expect((await signIn(service, key)).status).toBe(200);
+    const ids = async () =>
+      JSON.parse((await cli(['keys', 'list', '--json'], environment)).stdout).map((row: { id: string }) => row.id);
+    const [session] = await sessionsOf(service, id);
+    expect(await ids()).toContain(id);
+    expect(await ids()).not.toContain(session?.id);
+    const shown = async () => (await cli(['keys', 'list'], environment)).stdout.split(id)[1];
+    expect(await shown()).toMatch(/^ {2}live .*\n.*\n {2}created .*, 2 signed in to the console\n/);
+    expect(await cli(['keys', 'revoke', '--id', String(session?.id)], environment)).toMatchObject({ code: 1 });
+    expect(await cli(['keys', 'revoke', '--id', id], environment)).toMatchObject({
+      code: 0,
+      stdout: 'Revoked: it opens nothing after 5 s, and who is signed in with it is signed out.\n',
+    });
+    expect(await shown()).not.toContain('signed in');
   });
 
   test.for([

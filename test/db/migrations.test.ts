@@ -207,6 +207,22 @@ describe('migrating down', () => {
     expect(await migrateUp(url)).toEqual(all.slice(step));
   });
 
+  test('step 7 signs everybody out, so that no session is left as a key, and loses no key', async () => {
+    const url = await migrated();
+    await insertApiKey(url);
+    const insertSession = (expires: string) =>
+      execute(
+        url,
+        `INSERT INTO api_key (id, name, hash, scopes, created, expires, session_of)
+         VALUES ('ba9876543210', 'clinic', '', '{sms:send}', now(), ${expires}, '0123456789ab')`,
+      );
+    await expect(insertSession('NULL')).rejects.toThrow('a_session_ends');
+    await insertSession("now() + interval '1 hour'");
+    expect(await migrateDown(url)).toEqual([all[6]]);
+    expect((await execute(url, 'SELECT id FROM api_key')).rows).toEqual([{ id: '0123456789ab' }]);
+    expect(await migrateUp(url)).toEqual([all[6]]);
+  });
+
   test('step 4 forgets who is to be polled or redacted, keeps every other step, and makes the dropped indexes again', async () => {
     const url = await migrated();
     const schema = await readSchema(url);
