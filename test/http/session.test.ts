@@ -103,6 +103,13 @@ describe('Signing in', () => {
     expect(await sessionsOf(service, id)).toEqual([]);
   });
 
+  test('with a key that was revoked this moment is refused, however lately it was good', async () => {
+    const { id, text } = await signedIn(service);
+    await revoke(service, id);
+    expectProblem(await signIn(service, text), 401, 'key: is not a key that is good here.');
+    expect(await sessionsOf(service, id)).toHaveLength(1);
+  });
+
   test.for([
     [{}, /^key: /],
     [{ key: 4711 }, /^key: /],

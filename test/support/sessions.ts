@@ -22,7 +22,7 @@ export function whoAmI(at: TestService, headers: Record<string, string>): Promis
 }
 
 /** What a browser would send back. */
-export function cookieOf(answer: Answer): Cookie {
+function cookieOf(answer: Answer): Cookie {
   return { cookie: (answer.headers.get('set-cookie') ?? '').split(';')[0] ?? '' };
 }
 
