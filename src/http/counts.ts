@@ -91,7 +91,7 @@ export function countsRoute(app: HttpApp, deps: { readonly db: Db; readonly cloc
 }
 
 /** A key of one tenant counts that tenant's messages, whether it says so or not. */
-function countedFor(caller: Caller, { trustomer_code: trust, product_name: product }: Asked) {
+export function countedFor(caller: Caller, { trustomer_code: trust, product_name: product }: Asked) {
   const reach = reachOf(caller);
   if (reach === 'all tenants') return { trustomerCode: trust ?? null, productName: product ?? null };
   if ((trust ?? reach.trustomerCode) !== reach.trustomerCode || (product ?? reach.productName) !== reach.productName)

@@ -6,7 +6,7 @@ import type { Author, Message, Tenant } from '../message/message.ts';
 import { authorOf, type Caller, reachOf, viewOf } from '../tenant/caller.ts';
 import type { HttpApp } from './app-type.ts';
 import type { NoteAudit } from './audit.ts';
-import { answer, message, messageId, noQuery, problems, tenantHeaders, tenantOf, toWire } from './schemas.ts';
+import { answer, message, messageId, problems, tenantHeaders, tenantOf, toWire } from './schemas.ts';
 
 type Refused = 'not found' | 'of another tenant' | 'still needed';
 
@@ -22,6 +22,13 @@ const deleteQuery = z.strictObject({
   }),
 });
 
+const readQuery = z.strictObject({
+  mask: z.enum(['true', 'false'], 'must be true or false, and come once').optional().meta({
+    description:
+      'true: masked, whatever the key may read: without its text and with the last four digits of the number. Not audited',
+  }),
+});
+
 /** Look one up, hide it, erase it. */
 export function messageRoutes(app: HttpApp, { db, erase, note }: MessageDeps): void {
   app.get(
@@ -32,14 +39,14 @@ export function messageRoutes(app: HttpApp, { db, erase, note }: MessageDeps): v
         summary: 'A message',
         tags: ['sms'],
         params: messageId,
-        querystring: noQuery,
+        querystring: readQuery,
         response: { 200: answer('The message', message), ...problems(400, 401, 403, 404, 503) },
       },
     },
     async (request) => {
       const found = await findMessage(db, asStoredId(request.params.message_id), reachOf(request.caller));
       if (found === null) throw noSuchMessage();
-      const view = viewOf(request.caller);
+      const view = request.query.mask === 'true' ? 'masked' : viewOf(request.caller);
       if (view === 'clear') {
         const tenant = { trustomerCode: found.trustomer_code, productName: found.product_name };
         await note(authorOf(request.caller), { action: 'read', messageUuid: found.uuid, tenant, details: {} });

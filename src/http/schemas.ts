@@ -161,7 +161,7 @@ function write(row: Message): z.infer<typeof message> {
 }
 
 /** Rows of the Python service hold `2021-02-03 12:34:56+00:00`; what no clock would write is passed on as it is. */
-function toIsoUtc(dateSent: string): string {
+export function toIsoUtc(dateSent: string): string {
   const hasZone = /(Z|GMT|[+-]\d\d:?\d\d)$/.test(dateSent);
   const milliseconds = Date.parse(hasZone ? dateSent : `${dateSent}Z`);
   return Number.isNaN(milliseconds) ? dateSent : new Date(milliseconds).toISOString();

@@ -22,9 +22,11 @@ import { type MessageDeps, messageRoutes } from './messages.ts';
 import { describeApi } from './openapi.ts';
 import { answerError, answerRefusal } from './problem.ts';
 import { redactionReportRoute } from './redaction-report.ts';
+import { searchRoute } from './search.ts';
 import { headersWithoutRoute, limitCaching, protectAnswers } from './security-headers.ts';
 import { type SendMessageDeps, sendMessageRoute } from './send-message.ts';
 import { sessionRoutes } from './session.ts';
+import { tenantsRoute } from './tenants.ts';
 
 export type ServerDeps = {
   readonly identity: IdentityDeps;
@@ -62,6 +64,8 @@ export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
   const { db, clock } = deps.sendMessage;
   sendMessageRoute(app, deps.sendMessage);
   listMessagesRoute(app, deps.lists);
+  searchRoute(app, deps.lists);
+  tenantsRoute(app, db);
   messageRoutes(app, { db, erase: deps.erase, note: deps.note });
   messageHistoryRoutes(app, db);
   await app.register((scope: HttpApp) => callbackRoute(scope, deps.callbacks));

@@ -73,7 +73,7 @@ export async function recipientWaitS(
     text: `
       WITH alike AS MATERIALIZED (
         SELECT created FROM message
-        WHERE receiver_e164 = $1 AND text_hash = $2 AND trustomer_code = $3 AND product_name = $4
+        WHERE right(receiver_e164, 4) = right($1, 4) AND receiver_e164 = $1 AND text_hash = $2 AND trustomer_code = $3 AND product_name = $4
           AND created > ${utcNow} - $5::int * interval '1 s'
           AND status <> 'error' AND NOT (status = 'canceled' AND twilio_sid IS NULL)
       )

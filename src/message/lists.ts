@@ -73,7 +73,7 @@ function select(what: string, list: List, { limit, offset }: { limit: number | n
   where(list.createdAfter, (p) => `created >= ${p}::timestamptz AT TIME ZONE 'utc'`);
   where(list.createdBefore, (p) => `created <= ${p}::timestamptz AT TIME ZONE 'utc'`);
   where(list.receivers, (p) => `receiver = ANY(${p}::varchar[])`);
-  where(list.receiversAlike, (p) => `(receiver = ANY(${p}::varchar[]) OR receiver_e164 = ANY(${p}::varchar[]))`);
+  if (list.receiversAlike !== null) conditions.push(isNumber(list.receiversAlike, value));
   where(list.twilioSid, (p) => `twilio_sid = ${p}`);
   if (list.after !== null) {
     const created = `${value(list.after.created)}::timestamp`;
@@ -86,6 +86,13 @@ function select(what: string, list: List, { limit, offset }: { limit: number | n
     ORDER BY created DESC, uuid
     LIMIT ${value(limit)}${offset === undefined ? '' : ` OFFSET ${value(offset)}`}`;
   return { text, values };
+}
+
+/** `receivers`: all that can stand for one number. message_by_number has the last four characters in front, so they are said. */
+export function isNumber(receivers: readonly string[], value: (given: unknown) => string): string {
+  const whole = `${value(receivers)}::varchar[]`;
+  const ends = `${value(receivers.map((receiver) => receiver.slice(-4)))}::text[]`;
+  return `(receiver = ANY(${whole}) OR (right(receiver_e164, 4) = ANY(${ends}) AND receiver_e164 = ANY(${whole})))`;
 }
 
 /** What `receiver` of a message holds that was sent to exactly this text: the text, or once it is emptied its hash. */

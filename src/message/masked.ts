@@ -11,7 +11,7 @@ const TWILIO_CODE = /^\d{1,6}$/;
  * caller's own words, and a sentence of Twilio's may repeat the number: a code of Twilio's stays, with our sentence for it.
  */
 export function masked(message: Message): Message {
-  const code = message.error_code !== null && TWILIO_CODE.test(message.error_code) ? message.error_code : null;
+  const code = maskedCode(message.error_code);
   return {
     ...message,
     content: message.content === '' ? '' : MASKED_TEXT,
@@ -22,8 +22,13 @@ export function masked(message: Message): Message {
   };
 }
 
+/** Twilio's code, nobody's own words. */
+export function maskedCode(code: string | null): string | null {
+  return code !== null && TWILIO_CODE.test(code) ? code : null;
+}
+
 /** A short number would be known by its last digits, and what retention left in a number's place stands for it: nothing is left of those. */
-function maskedNumber(receiver: string): string {
+export function maskedNumber(receiver: string): string {
   const digits = receiver.replace(/\D/g, '');
   const isPlain = /^[+\d\s().-]+$/.test(receiver) && digits.length >= LEAST_DIGITS;
   return isPlain ? `****${digits.slice(-LEFT)}` : '****';

@@ -3,7 +3,16 @@ import type { Author, Reach, Tenant } from '../message/message.ts';
 
 /** The audit: who did what. Entries are added, never changed; no statement here does anything else to them. */
 
-export type Action = 'sent' | 'read' | 'listed' | 'deleted' | 'erased' | 'settled' | 'bulk update' | 'audit read';
+export type Action =
+  | 'sent'
+  | 'read'
+  | 'listed'
+  | 'searched'
+  | 'deleted'
+  | 'erased'
+  | 'settled'
+  | 'bulk update'
+  | 'audit read';
 
 /** Part of a statement that changes messages: an entry for each of `rows`, unless nobody is named. */
 export function noteOfMessages(rows: string, action: Action, actor: { id: string; name: string }): string {

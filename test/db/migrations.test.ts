@@ -31,6 +31,7 @@ const all = [
   '0005_api_keys',
   '0006_sealed_content',
   '0007_console_sessions',
+  '0008_search',
 ];
 const cleanups: (() => Promise<unknown>)[] = [];
 

@@ -26,6 +26,7 @@ const all = [
   '0005_api_keys',
   '0006_sealed_content',
   '0007_console_sessions',
+  '0008_search',
 ];
 const ended = "status IN ('delivered', 'undelivered', 'failed')";
 const opened: { end(): Promise<void> }[] = [];
