@@ -125,12 +125,15 @@ describe('what became of a create (G3)', () => {
   });
 });
 
-/** TWILIO.md 6. */
+/** Every code, by the class that it has. */
 const codes: Readonly<Record<ErrorClass, readonly number[]>> = {
-  account: [20003, 20005, 30002],
-  'for good': [21211, 21212, 21602, 21603, 21604, 21610, 21612, 21614, 21617, 21635, 30004, 30005, 30006, 30007, 30008],
-  configuration: [21408, 21606, 21609, 21703, 30032, 30034],
-  later: [20429, 21611, 30001, 30003, 30022, 30450, 30500],
+  account: [20003, 20005, 20404, 30002],
+  'for good': [
+    20001, 21211, 21212, 21602, 21603, 21604, 21610, 21612, 21614, 21617, 21624, 21635, 30004, 30005, 30006, 30007,
+    30008, 30409,
+  ],
+  configuration: [21408, 21606, 21609, 21701, 21703, 30032, 30034],
+  later: [20009, 20429, 20500, 20503, 21611, 30001, 30003, 30022, 30450, 30500],
 };
 const classes = Object.keys(codes) as ErrorClass[];
 const refused = (httpStatus: number, code: number | null) => {
