@@ -12,6 +12,7 @@ import { CALLBACK_PATH, type CallbackDeps, callbackRoute } from './callback.ts';
 import { closePromptly } from './closing.ts';
 import { type ConsoleDeps, consoleRoutes } from './console.ts';
 import { countsRoute } from './counts.ts';
+import { errorRoutes } from './error-counts.ts';
 import { tagAnswers } from './etag.ts';
 import { type HealthDeps, healthRoutes, runningRoute } from './health.ts';
 import { type IdentityDeps, identifyCallers } from './identity.ts';
@@ -71,6 +72,7 @@ export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
   await app.register((scope: HttpApp) => callbackRoute(scope, deps.callbacks));
   await app.register((scope: HttpApp) => bulkUpdateRoutes(scope, deps.bulkUpdate));
   countsRoute(app, { db, clock });
+  errorRoutes(app, { db });
   redactionReportRoute(app, { db, clock });
   auditRoute(app, { db, note: deps.note });
   sessionRoutes(app, { db, identity: deps.identity, isSecure: deps.isProduction });

@@ -37,6 +37,16 @@ const foreign: Readonly<Record<string, Foreign>> = {
     path: '/dhos/v1/sms_status_counts?start_date=2020-01-01T00:00:00Z&end_date=2099-01-01T00:00:00Z',
     status: 200,
   },
+  'GET /dhos/v1/error_codes': list,
+  'GET /dhos/v1/error_counts': {
+    path: '/dhos/v1/error_counts?from=2020-01-01T00:00:00Z&to=2099-01-01T00:00:00Z',
+    status: 200,
+  },
+  'HEAD /dhos/v1/error_codes': list,
+  'HEAD /dhos/v1/error_counts': {
+    path: '/dhos/v1/error_counts?from=2020-01-01T00:00:00Z&to=2099-01-01T00:00:00Z',
+    status: 200,
+  },
   'GET /dhos/v1/redaction_report': {
     path: '/dhos/v1/redaction_report?from=2020-01-01T00:00:00Z&to=2099-01-01T00:00:00Z',
     status: 200,
