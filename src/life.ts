@@ -20,6 +20,7 @@ import type { KeyedHash } from './message/keyed-hash.ts';
 import { takeUp } from './message/open-messages.ts';
 import { collisionsOf, type Order, recordMessages } from './message/orders.ts';
 import { recordEvidences, type Said } from './message/outcomes.ts';
+import { pollNow } from './message/poll-now.ts';
 import { type ReconcileDeps, reconcile } from './message/reconcile.ts';
 import { makeRedactor, type Redactor } from './message/redact.ts';
 import type { Sealing } from './message/sealing.ts';
@@ -53,7 +54,7 @@ export type LifeDeps = {
 
 /** The steps of a message's life, each built once: for the routes, for the claim loops, and what comes round. */
 export type Life = {
-  readonly doors: Pick<ServerDeps, 'sendMessage' | 'callbacks' | 'bulkUpdate' | 'erase' | 'note'>;
+  readonly doors: Pick<ServerDeps, 'sendMessage' | 'callbacks' | 'bulkUpdate' | 'erase' | 'poll' | 'note'>;
   readonly rounds: readonly Job[];
   /** Begins to claim what is due. */
   startWork(): Background;
@@ -76,6 +77,7 @@ export function makeLife(deps: LifeDeps): Life {
   const slots = makeSlots(maxConcurrency, maxConcurrency * WAITING_FOR_A_PLACE);
   const countToday = makeDailyCount();
   const pace = newPace();
+  const pollPace = newPace();
   let work: Background | null = null;
 
   const onDuplicate = (messageId: string, twilioSid: string) => {
@@ -182,6 +184,7 @@ export function makeLife(deps: LifeDeps): Life {
         onDuplicate,
         countCallback: (result) => metrics.callbacks.inc({ result }),
       },
+      poll: (message) => pollNow({ ...reconciling, pace: pollPace }, message),
       erase: (uuid, tenant, author) => eraseMessage(emptying, uuid, tenant, author),
       note,
       bulkUpdate: {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Db } from '../db/db.ts';
-import { countErrors, type ErrorCount } from '../message/error-counts.ts';
+import { countErrors, type ErrorCounts } from '../message/error-counts.ts';
 import { errorCodes } from '../twilio/error-codes.ts';
 import type { HttpApp } from './app-type.ts';
 import { countedFor } from './counts.ts';
@@ -74,35 +74,17 @@ export function errorRoutes(app: HttpApp, { db }: { readonly db: Db }): void {
   );
 }
 
-function toWire(counted: readonly ErrorCount[]): z.infer<typeof errorCounts> {
-  const days = Map.groupBy(counted, ({ day }) => day);
-  const tenants = Map.groupBy(counted, ({ trustomerCode, productName }) =>
-    JSON.stringify([trustomerCode, productName]),
-  );
-  const data = [...days].sort(byName).map(([day, ofDay]) => [day, byCode(ofDay)] as const);
+function toWire({ days, tenants }: ErrorCounts): z.infer<typeof errorCounts> {
+  const data: Record<string, Record<string, number>> = {};
+  for (const { day, code, count } of days) {
+    data[day] = { ...data[day], [code]: (data[day]?.[code] ?? 0) + count };
+  }
   return {
-    data: Object.fromEntries(data),
-    tenants: [...tenants.values()].flatMap(hits).sort((a, b) => b.count - a.count),
+    data,
+    tenants: tenants.map(({ trustomerCode, productName, count }) => ({
+      trustomer_code: trustomerCode,
+      product_name: productName,
+      count,
+    })),
   };
-}
-
-function byName([a]: [string, unknown], [b]: [string, unknown]): number {
-  return a < b ? -1 : 1;
-}
-
-function byCode(ofDay: readonly ErrorCount[]): Record<string, number> {
-  const codes = [...Map.groupBy(ofDay, ({ code }) => code)].sort(byName);
-  return Object.fromEntries(codes.map(([code, some]) => [code, total(some)]));
-}
-
-function hits(ofTenant: readonly ErrorCount[]) {
-  return ofTenant.slice(0, 1).map(({ trustomerCode, productName }) => ({
-    trustomer_code: trustomerCode,
-    product_name: productName,
-    count: total(ofTenant),
-  }));
-}
-
-function total(some: readonly ErrorCount[]): number {
-  return some.reduce((sum, { count }) => sum + count, 0);
 }

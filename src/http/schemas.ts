@@ -178,7 +178,7 @@ export const tenantHeaders = z.looseObject({
 });
 
 /** Read by send-headers.ts, which needs to know whether they came twice. */
-export const sendHeaders = tenantHeaders.extend({
+const orderHeaders = {
   'idempotency-key': z
     .unknown()
     .optional()
@@ -196,7 +196,11 @@ export const sendHeaders = tenantHeaders.extend({
       description: '`respond-async`: answer 202 as soon as the message is recorded, send it afterwards',
       examples: ['respond-async'],
     }),
-});
+};
+
+export const sendHeaders = tenantHeaders.extend(orderHeaders);
+/** The tenant is that of the message which is sent again. */
+export const sendAgainHeaders = z.looseObject(orderHeaders);
 
 /** A key's own tenant before whatever the headers say, which is the same: identity.ts sees to that. */
 export function tenantOf(caller: Caller, headers: z.output<typeof tenantHeaders>): Tenant {

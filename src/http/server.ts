@@ -9,11 +9,13 @@ import { auditRoute, type NoteAudit } from './audit.ts';
 import { answerBrokenRequests } from './broken-requests.ts';
 import { type BulkUpdateRouteDeps, bulkUpdateRoutes } from './bulk-update.ts';
 import { CALLBACK_PATH, type CallbackDeps, callbackRoute } from './callback.ts';
+import type { SendMessageDeps } from './carry-out.ts';
 import { closePromptly } from './closing.ts';
 import { type ConsoleDeps, consoleRoutes } from './console.ts';
 import { countsRoute } from './counts.ts';
 import { errorRoutes } from './error-counts.ts';
 import { tagAnswers } from './etag.ts';
+import { explanationRoute } from './explanation.ts';
 import { type HealthDeps, healthRoutes, runningRoute } from './health.ts';
 import { type IdentityDeps, identifyCallers } from './identity.ts';
 import { type LimitsDeps, limitRequests } from './limits.ts';
@@ -21,6 +23,7 @@ import { type ListDeps, listMessagesRoute } from './list-messages.ts';
 import { messageHistoryRoutes } from './message-history.ts';
 import { type MessageDeps, messageRoutes } from './messages.ts';
 import { describeApi } from './openapi.ts';
+import { type PollDeps, pollRoute } from './poll.ts';
 import { answerError, answerRefusal } from './problem.ts';
 import { redactionReportRoute } from './redaction-report.ts';
 import { searchRoute } from './search.ts';
@@ -28,6 +31,8 @@ import { headersWithoutRoute, limitCaching, protectAnswers } from './security-he
 import { type SendMessageDeps, sendMessageRoute } from './send-message.ts';
 import { sessionRoutes } from './session.ts';
 import { tenantsRoute } from './tenants.ts';
+import { sendAgainRoute } from './send-again.ts';
+import { sendMessageRoute } from './send-message.ts';
 
 export type ServerDeps = {
   readonly identity: IdentityDeps;
@@ -40,6 +45,7 @@ export type ServerDeps = {
   readonly lists: ListDeps;
   readonly callbacks: CallbackDeps;
   readonly erase: MessageDeps['erase'];
+  readonly poll: PollDeps['poll'];
   readonly bulkUpdate: BulkUpdateRouteDeps;
   readonly health: HealthDeps;
   readonly console: ConsoleDeps;
@@ -69,6 +75,9 @@ export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
   tenantsRoute(app, db);
   messageRoutes(app, { db, erase: deps.erase, note: deps.note });
   messageHistoryRoutes(app, db);
+  explanationRoute(app, { db });
+  sendAgainRoute(app, deps.sendMessage);
+  pollRoute(app, { db, poll: deps.poll, note: deps.note });
   await app.register((scope: HttpApp) => callbackRoute(scope, deps.callbacks));
   await app.register((scope: HttpApp) => bulkUpdateRoutes(scope, deps.bulkUpdate));
   countsRoute(app, { db, clock });

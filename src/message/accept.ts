@@ -43,6 +43,8 @@ export type SendOrder = {
   readonly request: MessageRequest;
   /** As the caller gave it. */
   readonly idempotencyKey: string | null;
+  /** The message that is to be sent again, if one is. */
+  readonly repeats: string | null;
   /** The time for attempt 1, or not now but by the claim loop. */
   readonly send: { readonly withinMs: number } | 'later';
   /** Until then the caller waits, in milliseconds of `performance.now`. */
@@ -89,11 +91,12 @@ export async function acceptMessage(deps: AcceptDeps, asked: SendOrder): Promise
 
 function orderOf(
   { hash, seal, settleMs }: AcceptDeps,
-  { tenant, author, request, idempotencyKey, send }: SendOrder,
+  { tenant, author, request, idempotencyKey, repeats, send }: SendOrder,
 ): Order {
   const { sender, to, content, errorCode, errorMessage, validUntil } = request;
   const owner = [tenant.trustomerCode, tenant.productName];
   const meaning = [...owner, sender, to, content, errorCode, errorMessage, validUntil?.toISOString() ?? null];
+  const route = repeats === null ? 'POST /dhos/v1/sms' : 'POST /dhos/v1/sms/{message_id}/send_again';
   const uuid = randomUUID();
   return {
     uuid,
@@ -102,12 +105,13 @@ function orderOf(
     request,
     stored: seal(uuid, content),
     textHash: hash('text', [sender, to, content]),
+    isRepeat: repeats !== null,
     key:
       idempotencyKey === null
         ? null
         : {
-            hash: hash('idempotency key', [...owner, 'POST /dhos/v1/sms', idempotencyKey]),
-            fingerprint: hash('request', meaning),
+            hash: hash('idempotency key', [...owner, route, idempotencyKey]),
+            fingerprint: hash('request', repeats === null ? meaning : [...meaning, repeats]),
           },
     send: send === 'later' ? 'later' : { ...send, settleMs },
   };
@@ -138,7 +142,7 @@ async function recordWithinLimits(deps: AcceptDeps, order: Order): Promise<Recor
   }
   return db.transaction(async (tx) => {
     if (asksForTexts) await lockText(tx, order);
-    const repeated = duplicateWindowS === 0 ? null : await findRepeated(tx, order, duplicateWindowS);
+    const repeated = duplicateWindowS === 0 || order.isRepeat ? null : await findRepeated(tx, order, duplicateWindowS);
     if (repeated !== null) {
       await keepKey(tx, order, repeated);
       return { kind: 'repeated', uuid: repeated };

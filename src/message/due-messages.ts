@@ -55,7 +55,7 @@ export async function claimToSend(
 }
 
 /** Without a time limit of its own a message that nobody took is given up after a day. */
-const horizon = (m: string) => `coalesce(${m}.valid_until, ${m}.created + interval '24 hours')`;
+export const horizon = (m: string) => `coalesce(${m}.valid_until, ${m}.created + interval '24 hours')`;
 
 /**
  * Rows that the platform's own SQL has ended (CONTRACT.md: such a row counts from then on) have no next step any more.

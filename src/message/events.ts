@@ -1,4 +1,4 @@
-import type { Db } from '../db/db.ts';
+import { type Db, utcNow } from '../db/db.ts';
 
 /** What the tables hold of a message's life; `history.ts` makes one story of it. */
 export type AttemptRow = {
@@ -71,6 +71,28 @@ export async function listDuplicates(db: Db, uuid: string): Promise<DuplicateRow
     `SELECT detected, twilio_sid, attempt FROM duplicate_handover WHERE message_uuid = $1 ORDER BY detected LIMIT $2`,
     uuid,
   );
+}
+
+/**
+ * Tells in both histories that `again` is `uuid` once more, unless they tell it already. A commit of its own, after the one that
+ * recorded `again`: a crash in between loses this note and nothing else, and the same request again, by its idempotency key,
+ * writes it then.
+ */
+export async function recordSentAgain(db: Db, uuid: string, again: string): Promise<void> {
+  await db.transaction(async (tx) => {
+    // Two requests with one key tell it once: what the second one reads, it reads after the first one's commit.
+    await tx.query({ text: 'SELECT FROM message WHERE uuid = $1 FOR NO KEY UPDATE', values: [uuid] });
+    await tx.query({
+      text: `
+        INSERT INTO event (message_uuid, at, kind, actor, details)
+        SELECT told.uuid, ${utcNow}, told.kind, 'caller', jsonb_build_object('message_id', told.other)
+        FROM (VALUES ($1::varchar, 'sent again', $2::varchar), ($2, 'repeats', $1)) AS told (uuid, kind, other)
+        WHERE NOT EXISTS (
+          SELECT FROM event WHERE message_uuid = told.uuid AND kind = told.kind AND details ->> 'message_id' = told.other
+        )`,
+      values: [uuid, again],
+    });
+  });
 }
 
 async function list<Row extends object>(db: Db, text: string, uuid: string): Promise<Row[]> {

@@ -171,6 +171,10 @@ function eventInWords({ kind, status_before, status_after, details }: EventRow):
       return status_after === 'canceled'
         ? 'It was deleted before it was sent: it will not be sent.'
         : 'It was deleted: hidden from callers, still followed.';
+    case 'sent again':
+      return `A caller had it sent again, as the new message ${String(details.message_id)}.`;
+    case 'repeats':
+      return `It is the message ${String(details.message_id)} once more, sent again by a caller.`;
     case 'redacted':
       return "Twilio's copy of the text was emptied.";
     case 'emptied':
@@ -190,7 +194,9 @@ function emptiedInWords({ what, why }: EventRow['details']): string {
 
 /** Who did what a caller did: from the audit, so only where callers have names. */
 function tellAudited({ at, actor, actor_name, action }: AuditRow): Happening {
-  const deed = { read: 'read it in clear', sent: 'asked for it to be sent' }[action] ?? `${action} it`;
+  const deed =
+    { read: 'read it in clear', sent: 'asked for it to be sent', polled: 'had Twilio asked about it' }[action] ??
+    `${action} it`;
   return { at, what: 'audited', actor: 'caller', summary: `${actor_name} (key ${actor}) ${deed}.` };
 }
 

@@ -1,6 +1,7 @@
 import { type Db, utcNow } from '../db/db.ts';
 import { terminal } from './forward-only.ts';
-import type { AtTwilio } from './messages.ts';
+import type { Reach } from './message.ts';
+import { type AtTwilio, isWithin, reachValues } from './messages.ts';
 import { pauseAfterPoll, SILENT_AT_POLL } from './poll-schedule.ts';
 
 /**
@@ -83,6 +84,20 @@ export async function claimToPoll(db: Db, { limit, leaseMs }: { limit: number; l
     values: [limit, leaseMs],
   });
   return rows;
+}
+
+/** A message that somebody wants Twilio to be asked about; without a SID it cannot be. */
+export type Pollable = Omit<ToPoll, 'twilioSid'> & { readonly twilioSid: string | null };
+
+export async function findToPoll(db: Db, uuid: string, reach: Reach): Promise<Pollable | null> {
+  const { rows } = await db.query<Pollable>({
+    name: 'find-to-poll',
+    text: `
+      SELECT uuid, twilio_sid AS "twilioSid", created, epoch FROM message
+      WHERE uuid = $1 AND deleted IS NULL AND ${isWithin('$2', '$3')}`,
+    values: [uuid, ...reachValues(reach)],
+  });
+  return rows[0] ?? null;
 }
 
 /** What a poll came to: no news; Twilio has it no more; or nobody knows. */

@@ -23,6 +23,8 @@ export type Order = {
   readonly stored?: Stored;
   /** Of sender, number and text: see message_unresolved_twin. */
   readonly textHash: string;
+  /** Meant to be the same text once more: the window for duplicates is not for it. */
+  readonly isRepeat?: boolean;
   readonly key: { readonly hash: string; readonly fingerprint: string } | null;
   /** Now, with attempt 1, for which there is so much time; or by the claim loop. */
   readonly send: { readonly withinMs: number; readonly settleMs: number } | 'later';

@@ -11,6 +11,7 @@ export type Action =
   | 'deleted'
   | 'erased'
   | 'settled'
+  | 'polled'
   | 'bulk update'
   | 'audit read';
 

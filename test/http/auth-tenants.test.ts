@@ -6,6 +6,7 @@ import { type Answer, freshText, quiet, startTestService, type TestService } fro
 const ACTIONS = 5_000;
 const AT_ONCE = 10;
 const SEED = 20261124;
+const errorSpan = 'from=2020-01-01T00:00:00Z&to=2099-01-01T00:00:00Z';
 const span = 'start_date=2020-01-01T00:00:00Z&end_date=2099-01-01T00:00:00Z';
 
 /** Both halves of a tenant's name are shared with another one: neither alone may be enough. */
@@ -84,6 +85,15 @@ function actionsAgainst(victim: Party, them: Party, uuid: string): Action[] {
     { what: 'delete', path, init: { method: 'DELETE' }, allowed: [404] },
     { what: 'erase', path: `${path}?erase=true`, init: { method: 'DELETE' }, allowed: [404] },
     { what: 'settle', path: `${path}/settle`, init: asJson({ outcome: 'not-sent' }), allowed: [404] },
+    { what: 'explanation', path: `${path}/explanation`, allowed: [404] },
+    { what: 'send again', path: `${path}/send_again`, init: { method: 'POST' }, allowed: [404] },
+    { what: 'poll', path: `${path}/poll`, init: { method: 'POST' }, allowed: [404] },
+    { what: 'error counts', path: `/dhos/v1/error_counts?${errorSpan}`, allowed: [200] },
+    {
+      what: 'their error counts',
+      path: `/dhos/v1/error_counts?${errorSpan}&trustomer_code=${trust}&product_name=${product}`,
+      allowed: [403],
+    },
     { what: 'list', path: '/dhos/v1/sms', allowed: [200] },
     { what: 'list as csv', path: '/dhos/v1/sms', init: { headers: { accept: 'text/csv' } }, allowed: [200] },
     { what: 'list as them', path: '/dhos/v1/sms', init: { headers: victim.headers }, allowed: [403] },
