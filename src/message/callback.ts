@@ -35,7 +35,7 @@ export async function joinKeptCallbacks(db: Db): Promise<number> {
   for (const { uuid, twilioSid } of joinable) {
     await db.transaction(async (tx) => {
       for (const callback of await claimCallbacks(tx, uuid, twilioSid)) {
-        await recordEvidence(tx, uuid, evidenceOfCallback(callback), null);
+        await recordEvidence(tx, uuid, evidenceOfCallback(callback, callback.received), null);
       }
     });
   }

@@ -13,6 +13,8 @@ export type Callback = {
   readonly parameters: Readonly<Record<string, string>>;
 };
 
+export type KeptCallback = Callback & { readonly received: Date };
+
 /** The message and attempt that a callback says it is about, by the query of its URL. */
 export type Claim = { readonly uuid: string; readonly attempt: number | null };
 
@@ -129,8 +131,8 @@ function readRecorded(rows: readonly Row[]): Recorded {
 }
 
 /** Joins the callbacks that came before anyone knew their SID to its message, and returns them in the order they came. */
-export async function claimCallbacks(tx: Tx, messageUuid: string, twilioSid: string): Promise<Callback[]> {
-  const { rows } = await tx.query<Callback>({
+export async function claimCallbacks(tx: Tx, messageUuid: string, twilioSid: string): Promise<KeptCallback[]> {
+  const { rows } = await tx.query<KeptCallback>({
     name: 'claim-callbacks',
     text: `
       WITH claimed AS (
@@ -140,7 +142,7 @@ export async function claimCallbacks(tx: Tx, messageUuid: string, twilioSid: str
         WHERE twilio_sid = $2 AND message_uuid IS NULL RETURNING *
       )
       SELECT twilio_sid AS "twilioSid", message_status AS "messageStatus", error_code AS "errorCode",
-             parameters ->> 'ErrorMessage' AS "errorMessage", parameters
+             parameters ->> 'ErrorMessage' AS "errorMessage", parameters, received
       FROM claimed ORDER BY id`,
     values: [messageUuid, twilioSid],
   });

@@ -187,6 +187,7 @@ export async function recordLook(
           unresolved = ($4 = 'look again'),
           status = CASE WHEN $4 = 'unconfirmed' THEN 'unconfirmed' WHEN $4 = 'send again' AND deleted IS NOT NULL
                    THEN 'canceled' ELSE status END,
+          ended = CASE WHEN $4 = 'send again' AND deleted IS NOT NULL THEN ${utcNow} ELSE ended END,
           modified = CASE WHEN $4 = 'look again' THEN modified ELSE ${utcNow} END,
           epoch = epoch + 1
         WHERE uuid = $1 AND epoch = $2 AND step = 'resolve' AND status = 'accepted' AND twilio_sid IS NULL

@@ -15,6 +15,8 @@ export type Evidence = {
   readonly dateSent: string | null;
   /** The quiet simulator's `sent` is made up: nothing was sent, so any signed callback replaces it. */
   readonly isPlaceholder: boolean;
+  /** When it came, if not just now. */
+  readonly at?: Date | null;
 };
 
 export function evidenceOf(message: TwilioMessage, source: 'answer' | 'list' | 'fetch', isQuiet: boolean): Evidence {
@@ -29,7 +31,8 @@ export function evidenceOf(message: TwilioMessage, source: 'answer' | 'list' | '
   };
 }
 
-export function evidenceOfCallback(callback: Callback): Evidence {
+/** `received`: of one that was kept, when that was. */
+export function evidenceOfCallback(callback: Callback, received: Date | null = null): Evidence {
   return {
     source: 'callback',
     twilioSid: callback.twilioSid,
@@ -38,6 +41,7 @@ export function evidenceOfCallback(callback: Callback): Evidence {
     errorMessage: callback.errorMessage ?? meaningOf(callback.errorCode),
     dateSent: null,
     isPlaceholder: false,
+    at: received,
   };
 }
 
@@ -51,10 +55,11 @@ export function evidenceRow(evidence: Evidence): Record<string, unknown> {
     said_date: evidence.dateSent,
     said_placeholder: evidence.isPlaceholder,
     said_source: evidence.source,
+    said_at: evidence.at ?? null,
     word: evidence.status,
   };
 }
 
 /** Its columns, for `jsonb_to_recordset`. */
 export const evidenceColumns = `said_sid varchar, said_status varchar, said_code varchar, said_message varchar, said_date varchar,
-  said_placeholder boolean, said_source varchar, word varchar`;
+  said_placeholder boolean, said_source varchar, said_at timestamp, word varchar`;

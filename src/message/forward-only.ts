@@ -67,6 +67,15 @@ export const judgeRow = `
 
 const isNews = '(old.brings_sid OR old.moves_forward OR old.brings_code OR old.brings_date)';
 
+/**
+ * When Twilio's word came to us: a kept callback came before it was joined to its message, and of the end that a fetch has
+ * decided for a callback may have told long before.
+ */
+const whenItEnded = `coalesce(old.said_at, CASE WHEN old.contradicts THEN (
+      SELECT min(received) FROM callback
+      WHERE message_uuid = m.uuid AND callback.twilio_sid = old.said_sid AND message_status = old.said_status
+    ) END, ${utcNow})`;
+
 /** With a SID nothing is left to find out or to send. What an older claim leads to has no effect any more. */
 export const evidenceSets = `
   handed_over = CASE WHEN old.brings_sid THEN ${utcNow} ELSE m.handed_over END,
@@ -76,6 +85,8 @@ export const evidenceSets = `
   error_code = CASE WHEN old.brings_code OR old.was_wrong THEN old.said_code ELSE m.error_code END,
   placeholder = CASE WHEN old.moves_forward THEN old.said_placeholder ELSE m.placeholder END,
   status = CASE WHEN old.moves_forward THEN old.said_status ELSE m.status END,
+  ended = CASE WHEN NOT old.moves_forward OR (old.status = 'delivered' AND old.said_status = 'read') THEN m.ended
+    WHEN old.said_status ${terminal} THEN ${whenItEnded} END,
   date_sent = coalesce(old.said_date, m.date_sent),
   unresolved = false,
   step = old.next_step,

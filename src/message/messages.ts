@@ -24,6 +24,7 @@ export async function markDeleted(db: Db | Tx, uuid: string, tenant: Tenant, aut
       ), hidden AS (
         UPDATE message m SET deleted = ${utcNow}, modified = ${utcNow}, modified_by_ = coalesce($5::varchar, m.modified_by_),
           status = CASE WHEN old.step = 'send' THEN 'canceled' ELSE m.status END,
+          ended = CASE WHEN old.step = 'send' THEN ${utcNow} ELSE m.ended END,
           due = CASE WHEN old.step = 'send' THEN NULL ELSE m.due END,
           step = CASE WHEN old.step = 'send' THEN NULL ELSE m.step END,
           epoch = m.epoch + CASE WHEN old.step = 'send' THEN 1 ELSE 0 END

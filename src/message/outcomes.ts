@@ -158,6 +158,7 @@ export async function recordPutBack(db: Db, attempt: AttemptId, closed: Closing,
       WITH ${lockRow('old', '$1')}, closed AS (${closing}), back AS (
         UPDATE message m SET step = CASE WHEN old.deleted IS NULL THEN 'send' END,
           status = CASE WHEN old.deleted IS NULL THEN m.status ELSE 'canceled' END,
+          ended = CASE WHEN old.deleted IS NULL THEN m.ended ELSE ${utcNow} END,
           due = CASE WHEN old.deleted IS NULL THEN least(${utcNow} + $7::int * interval '1 ms', m.valid_until) END,
           unresolved = false, epoch = m.epoch + 1
         FROM old WHERE ${isStillOurs} AND old.step = 'resolve' RETURNING m.*

@@ -184,7 +184,7 @@ async function recordAccepted(
   // Callbacks that outran this answer and did not carry our id.
   return deps.db.transaction(async (tx) => {
     for (const callback of await claimCallbacks(tx, uuid, evidence.twilioSid)) {
-      await recordEvidence(tx, uuid, evidenceOfCallback(callback), null);
+      await recordEvidence(tx, uuid, evidenceOfCallback(callback, callback.received), null);
     }
     return (await getMessage(tx, uuid)) ?? message;
   });

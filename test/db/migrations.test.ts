@@ -32,6 +32,7 @@ const all = [
   '0006_sealed_content',
   '0007_console_sessions',
   '0008_search',
+  '0009_ended',
 ];
 const cleanups: (() => Promise<unknown>)[] = [];
 
@@ -185,6 +186,8 @@ describe('migrating down', () => {
   });
 
   test.for([
+    [all.length, 'when a message ended', insertEnded, ['when 1 messages']],
+    [6, 'a sealed text', insertSealed, ['1 sealed texts']],
     [5, 'an API key', insertApiKey, ['1 API keys', '0 entries']],
     [5, 'an entry of the audit', insertAudit, ['0 API keys', '1 entries']],
     [4, 'when a text was emptied', insertEmptiedText, ['1 texts', '0 numbers']],
@@ -456,6 +459,9 @@ describe('npm run migrate', () => {
     expect([code, output]).toEqual([1, '']);
     expect(error).toMatch(/^Migrating down would leave 1 sealed texts .*lose=yes\n$/);
     expect(await run({ DATABASE_URL: url }, 'down', '--lose-data')).toEqual([0, `taken back ${all[5]}\n`, '']);
+    await execute(url, insertStatement("'SM1'", { ended: 'now()' }));
+    expect(error).toMatch(/^Migrating down would lose when 1 messages ended.*lose=yes\n$/);
+    expect(await run({ DATABASE_URL: url }, 'down', '--lose-data')).toEqual([0, `taken back ${all.at(-1)}\n`, '']);
   });
 
   test('without DATABASE_* it migrates the embedded database in DATA_DIR', async () => {
@@ -597,6 +603,8 @@ function insertStatement(twilioSid: string, more: Record<string, string> = {}): 
 }
 
 const insertMessage = (url: string, twilioSid: string) => execute(url, insertStatement(twilioSid));
+const insertSealed = (url: string) => execute(url, insertStatement("'SM1'", { content_key_id: "'k1'" }));
+const insertEnded = (url: string) => execute(url, insertStatement("'SM1'", { ended: 'now()' }));
 const insertWithoutSid = (url: string) => insertMessage(url, 'NULL');
 
 /** The original's columns of every row. */

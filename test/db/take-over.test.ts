@@ -27,6 +27,7 @@ const all = [
   '0006_sealed_content',
   '0007_console_sessions',
   '0008_search',
+  '0009_ended',
 ];
 const ended = "status IN ('delivered', 'undelivered', 'failed')";
 const opened: { end(): Promise<void> }[] = [];
