@@ -14,6 +14,7 @@ import { closePromptly } from './closing.ts';
 import { type ConsoleDeps, consoleRoutes } from './console.ts';
 import { countsRoute } from './counts.ts';
 import { errorRoutes } from './error-counts.ts';
+import { deliveryTimesRoute } from './delivery-times.ts';
 import { tagAnswers } from './etag.ts';
 import { explanationRoute } from './explanation.ts';
 import { type HealthDeps, healthRoutes, runningRoute } from './health.ts';
@@ -82,6 +83,7 @@ export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
   await app.register((scope: HttpApp) => bulkUpdateRoutes(scope, deps.bulkUpdate));
   countsRoute(app, { db, clock });
   errorRoutes(app, { db });
+  deliveryTimesRoute(app, { db });
   redactionReportRoute(app, { db, clock });
   auditRoute(app, { db, note: deps.note });
   sessionRoutes(app, { db, identity: deps.identity, isSecure: deps.isProduction });

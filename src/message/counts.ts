@@ -18,19 +18,7 @@ export async function countByDayAndStatus(
       WITH RECURSIVE period AS (
         SELECT *, first::date AS first_day, last::date - first::date + 1 AS days, first + (last - first) / 2 AS middle
         FROM (SELECT $1::timestamptz AT TIME ZONE 'utc' AS first, $2::timestamptz AT TIME ZONE 'utc' AS last) asked
-      ), trust AS (
-        (${trustAfter('$3::varchar IS NULL OR trustomer_code = $3')})
-        UNION ALL
-        SELECT following.* FROM trust, LATERAL (${trustAfter('trustomer_code > trust.trustomer_code')}) following
-        WHERE $3::varchar IS NULL
-      ), tenant AS (
-        SELECT trust.*, of_trust.product_name
-        FROM trust, LATERAL (${productAfter('trust', '$4::varchar IS NULL OR product_name = $4')}) of_trust
-        UNION ALL
-        SELECT tenant.trustomer_code, following.product_name
-        FROM tenant, LATERAL (${productAfter('tenant', 'product_name > tenant.product_name')}) following
-        WHERE $4::varchar IS NULL
-      ), kind AS (
+      ), ${tenantsAsked}, kind AS (
         SELECT tenant.*, of_tenant.status FROM tenant, LATERAL (${statusAfter('tenant', 'status IS NOT NULL')}) of_tenant
         UNION ALL
         SELECT trustomer_code, product_name, following.status
@@ -46,6 +34,22 @@ export async function countByDayAndStatus(
   });
   return rows.map((row) => ({ ...row, count: Number(row.count) }));
 }
+
+/** The tenants that have messages, as $3 (trust) and $4 (product) narrow them, by leaps from one to the next: CTEs of a WITH RECURSIVE. */
+export const tenantsAsked = `
+  trust AS (
+    (${trustAfter('$3::varchar IS NULL OR trustomer_code = $3')})
+    UNION ALL
+    SELECT following.* FROM trust, LATERAL (${trustAfter('trustomer_code > trust.trustomer_code')}) following
+    WHERE $3::varchar IS NULL
+  ), tenant AS (
+    SELECT trust.*, of_trust.product_name
+    FROM trust, LATERAL (${productAfter('trust', '$4::varchar IS NULL OR product_name = $4')}) of_trust
+    UNION ALL
+    SELECT tenant.trustomer_code, following.product_name
+    FROM tenant, LATERAL (${productAfter('tenant', 'product_name > tenant.product_name')}) following
+    WHERE $4::varchar IS NULL
+  )`;
 
 /**
  * More rows than this in the middle day, and looking each day up is repaid, as long as there are no more days than that.
@@ -97,7 +101,7 @@ function countOf(kind: string, status: string, isOfStatus: string): string {
     ) count`;
 }
 
-function isOfTenant(kind: string): string {
+export function isOfTenant(kind: string): string {
   return `message.trustomer_code = ${kind}.trustomer_code AND message.product_name = ${kind}.product_name
     AND deleted IS NULL`;
 }
