@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/db.ts';
+import { Refusal } from '../errors.ts';
+import type { Reach } from '../message/message.ts';
 import { countRedactions } from '../message/redactions.ts';
+import { type Caller, reachOf } from '../tenant/caller.ts';
 import type { HttpApp } from './app-type.ts';
 import { instant } from './fields.ts';
 import { answer, problems, tenantHeaders, tenantOf, timestamp } from './schemas.ts';
@@ -9,7 +12,14 @@ import { answer, problems, tenantHeaders, tenantOf, timestamp } from './schemas.
 const query = z.strictObject({
   from: instant.meta({ format: 'date-time', description: 'Messages recorded from here on, itself included' }),
   to: instant.meta({ format: 'date-time', description: 'Up to here, itself included' }),
+  all_tenants: z
+    .enum(['true', 'false'], 'must be true or false')
+    .optional()
+    .describe('true: of all tenants together; needs a key for all tenants, and no tenant headers'),
 });
+
+/** Both, but for a report of all tenants. */
+const headers = tenantHeaders.partial();
 
 const redactionReport = z
   .object({
@@ -29,7 +39,7 @@ const redactionReport = z
   })
   .meta({
     id: 'RedactionReport',
-    description: 'What became of the texts of a tenant’s messages, deleted ones included',
+    description: 'What became of the texts of the messages of a tenant, or of all tenants, deleted ones included',
     examples: [
       {
         from: '2026-11-01T00:00:00.000Z',
@@ -57,13 +67,13 @@ export function redactionReportRoute(app: HttpApp, { db, clock }: { readonly db:
         summary: 'How many texts were emptied, at Twilio and here, and how many still wait for it',
         tags: ['report'],
         querystring: query,
-        headers: tenantHeaders,
+        headers,
         response: { 200: answer('The report', redactionReport), ...problems(400, 401, 403, 503) },
       },
     },
     async (request) => {
       const { from, to } = request.query;
-      const counts = await countRedactions(db, { tenant: tenantOf(request.caller, request.headers), from, to });
+      const counts = await countRedactions(db, { reach: reachAsked(request), from, to });
       return {
         from: new Date(from).toISOString(),
         to: new Date(to).toISOString(),
@@ -79,4 +89,21 @@ export function redactionReportRoute(app: HttpApp, { db, clock }: { readonly db:
       };
     },
   );
+}
+
+type Asked = {
+  readonly caller: Caller;
+  readonly query: z.output<typeof query>;
+  readonly headers: z.output<typeof headers>;
+};
+
+function reachAsked({ caller, query, headers }: Asked): Reach {
+  const isForAll = query.all_tenants === 'true';
+  if (isForAll && reachOf(caller) !== 'all tenants')
+    throw new Refusal('forbidden', 'all_tenants: needs a key for all tenants.');
+  if (isForAll) return 'all tenants';
+  const given = tenantHeaders.safeParse(headers);
+  if (given.success) return tenantOf(caller, given.data);
+  const missing = [...new Set(given.error.issues.map(({ path }) => path.join('.')))];
+  throw new Refusal('bad request', missing.map((name) => `${name}: is missing.`).join(' '));
 }

@@ -1,7 +1,7 @@
 import { type Db, utcNow } from '../db/db.ts';
 import { terminal } from './forward-only.ts';
-import type { Tenant } from './message.ts';
-import { type AtTwilio, only } from './messages.ts';
+import type { Reach } from './message.ts';
+import { type AtTwilio, isWithin, only, reachValues } from './messages.ts';
 
 /**
  * The queue of texts that have ended and that Twilio still holds: rows with step 'redact', each due when it is to be tried. It is
@@ -130,7 +130,7 @@ export async function listUnredactedDuplicates(db: Db, limit: number): Promise<A
   return rows;
 }
 
-/** What became of the texts of one tenant, of all the messages recorded in a time, deleted ones included. */
+/** What became of the texts of one tenant, or of all tenants, of all the messages recorded in a time, deleted ones included. */
 export type RedactionCounts = {
   /** Twilio had it, and it has ended: `emptiedAtTwilio` + `outstanding` + `leftAlone`. */
   readonly finished: number;
@@ -148,14 +148,14 @@ export type RedactionCounts = {
 
 export async function countRedactions(
   db: Db,
-  { tenant, from, to }: { tenant: Tenant; from: string; to: string },
+  { reach, from, to }: { reach: Reach; from: string; to: string },
 ): Promise<RedactionCounts> {
   const count = (condition: string) => `(count(*) FILTER (WHERE ${condition}))::int`;
   const { rows } = await db.query<RedactionCounts>({
     text: `
       WITH asked AS (
         SELECT *, ${isNoHistory} AS is_ours, (twilio_sid IS NOT NULL AND status ${terminal}) IS TRUE AS is_finished FROM message
-        WHERE trustomer_code = $1 AND product_name = $2
+        WHERE ${isWithin('$1', '$2')}
           AND created >= $3::timestamptz AT TIME ZONE 'utc' AND created <= $4::timestamptz AT TIME ZONE 'utc'
       )
       SELECT ${count('is_finished')} AS finished,
@@ -167,7 +167,7 @@ export async function countRedactions(
              ${count('content_emptied IS NOT NULL')} AS "emptiedHere",
              ${count('number_emptied IS NOT NULL')} AS "numbersEmptiedHere"
       FROM asked`,
-    values: [tenant.trustomerCode, tenant.productName, from, to],
+    values: [...reachValues(reach), from, to],
   });
   return only(rows);
 }

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { expectProblem } from '../support/http.ts';
+import { createKey, ouh } from '../support/keys.ts';
 import { insertOriginalRow } from '../support/rows.ts';
-import { startTestService, type TestService, tenant } from '../support/service.ts';
+import { quiet, startTestService, type TestService, tenant } from '../support/service.ts';
 import { type FakeTwilio, startFakeTwilio, twilioAt } from '../support/twilio.ts';
 
 /** The statement of what became of a tenant's texts. Twilio refuses to empty any, so that rows stay as they are. */
@@ -86,6 +87,15 @@ describe('The redaction report', () => {
     expect(json).toMatchObject({ finished: 1, outstanding: 1 });
   });
 
+  test('of all tenants counts everybody’s, whatever the headers say; of none of them it is the same as without', async () => {
+    const all = { ...whole, all_tenants: 'true' };
+    for (const headers of [{}, tenant]) {
+      const { json } = await ask(all, headers);
+      expect(json).toMatchObject({ ...whole, finished: 8, emptied_at_twilio: 2, outstanding: 5, unfinished: 2 });
+    }
+    expect((await ask({ ...whole, all_tenants: 'false' })).json).toMatchObject({ finished: 6 });
+  });
+
   test('of reversed ends, or of a time without messages, is all zeros', async () => {
     for (const range of [
       { from: whole.to, to: whole.from },
@@ -123,6 +133,7 @@ describe('A redaction report is refused', () => {
     ['with an empty end', { ...whole, to: '' }, /to/],
     ['with NUL', { ...whole, to: '2026-03-31T23:59:59Z\0' }, /to/],
     ['with an end twice', 'from=2026-03-01T00:00:00Z&from=2026-03-02T00:00:00Z&to=2026-03-03T00:00:00Z', /from/],
+    ['with a word for all tenants', { ...whole, all_tenants: 'yes' }, /all_tenants: must be true or false/],
     ['with a query that nobody knows', { ...whole, days: '7' }, /^Unknown: days\.$/],
   ];
   test.each(bad)('%s: 400, naming it and repeating no value', async (_what, query, detail) => {
@@ -140,5 +151,21 @@ describe('A redaction report is refused', () => {
 
   test('by POST: 405', async () => {
     expect((await service.call('/dhos/v1/redaction_report', { method: 'POST', headers: tenant })).status).toBe(405);
+  });
+});
+
+describe('A redaction report of all tenants', () => {
+  test('needs a key for all tenants', async () => {
+    const guarded = await startTestService({ ...quiet, AUTH_MODE: 'apikey' });
+    try {
+      const answerFor = async (of: typeof ouh | null) =>
+        guarded.call(`/dhos/v1/redaction_report?${new URLSearchParams({ ...whole, all_tenants: 'true' })}`, {
+          headers: (await createKey(guarded.databaseUrl, { tenant: of })).bearer,
+        });
+      expectProblem(await answerFor(ouh), 403, 'all_tenants: needs a key for all tenants.');
+      expect((await answerFor(null)).status).toBe(200);
+    } finally {
+      await guarded.stop();
+    }
   });
 });
