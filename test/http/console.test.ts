@@ -107,7 +107,7 @@ describe('The console', () => {
     '/console/assets/index-B2x.js%00.html',
     '/console/./index.html',
     '/console//../x',
-  ])('%s leads nowhere', async (at) => {
+  ])('%s: no address of it leads out of its folder', async (at) => {
     const answer = await sendRaw(service.baseUrl, rawRequest('GET', at, {}));
     expect(answer.status).toBe(404);
     expect(answer.body).toContain('There is nothing at this address.');
