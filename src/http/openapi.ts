@@ -64,15 +64,29 @@ function tidy(document: Document): Document {
   const open: Open = JSON.parse(JSON.stringify(document));
   const text = JSON.stringify(open.paths);
   const reference = (name: string) => `"#/components/schemas/${name}"`;
-  const used = Object.entries(open.components.schemas).filter(([name]) => text.includes(reference(name)));
+  const used = referredTo(open.components.schemas, text, reference);
   const plainName = (name: string) => {
     const plain = name.replace(/Input$/, '');
     return used.some(([other]) => other === plain) ? name : plain;
   };
-  const paths = used.reduce((all, [name]) => all.replaceAll(reference(name), reference(plainName(name))), text);
-  const schemas = Object.fromEntries(used.map(([name, schema]) => [plainName(name), schema]));
-  const tidied = withCallbackForm({ paths: JSON.parse(paths), components: { ...open.components, schemas } });
+  const plain = (json: unknown) =>
+    JSON.parse(
+      used.reduce((all, [name]) => all.replaceAll(reference(name), reference(plainName(name))), JSON.stringify(json)),
+    );
+  const schemas = Object.fromEntries(used.map(([name, schema]) => [plainName(name), plain(schema)]));
+  const tidied = withCallbackForm({ paths: plain(open.paths), components: { ...open.components, schemas } });
   return { ...document, ...withCommonAnswers(tidied) } as Document;
+}
+
+/** Those that the text refers to, and those that these refer to. */
+function referredTo(schemas: Record<string, Json>, text: string, reference: (name: string) => string) {
+  let used: [string, Json][] = [];
+  for (let reach = text, grown = true; grown; reach = text + JSON.stringify(used)) {
+    const now = Object.entries(schemas).filter(([name]) => reach.includes(reference(name)));
+    grown = now.length > used.length;
+    used = now;
+  }
+  return used;
 }
 
 /** The callback reads its form itself, signature first, so no route schema describes it. */

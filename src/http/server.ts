@@ -13,8 +13,8 @@ import type { SendMessageDeps } from './carry-out.ts';
 import { closePromptly } from './closing.ts';
 import { type ConsoleDeps, consoleRoutes } from './console.ts';
 import { countsRoute } from './counts.ts';
-import { errorRoutes } from './error-counts.ts';
 import { deliveryTimesRoute } from './delivery-times.ts';
+import { errorRoutes } from './error-counts.ts';
 import { tagAnswers } from './etag.ts';
 import { explanationRoute } from './explanation.ts';
 import { type HealthDeps, healthRoutes, runningRoute } from './health.ts';
@@ -29,11 +29,10 @@ import { answerError, answerRefusal } from './problem.ts';
 import { redactionReportRoute } from './redaction-report.ts';
 import { searchRoute } from './search.ts';
 import { headersWithoutRoute, limitCaching, protectAnswers } from './security-headers.ts';
-import { type SendMessageDeps, sendMessageRoute } from './send-message.ts';
-import { sessionRoutes } from './session.ts';
-import { tenantsRoute } from './tenants.ts';
 import { sendAgainRoute } from './send-again.ts';
 import { sendMessageRoute } from './send-message.ts';
+import { sessionRoutes } from './session.ts';
+import { tenantsRoute } from './tenants.ts';
 
 export type ServerDeps = {
   readonly identity: IdentityDeps;

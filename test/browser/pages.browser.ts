@@ -90,9 +90,7 @@ async function keep(page: Page, name: string): Promise<void> {
 }
 
 async function lookAt({ page, complaints }: Operator, name: string): Promise<void> {
-  const tooWide = await page.evaluate(
-    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-  );
+  const tooWide = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
   expect.soft(tooWide, `${name} sticks out by so many pixels`).toBeLessThanOrEqual(0);
   await keep(page, name);
   expect.soft(await faultsOf(page), name).toEqual([]);
