@@ -10,6 +10,8 @@ const HEIGHT = 200;
 const LEFT = 44;
 const BOTTOM = 22;
 const TOP = 8;
+/** Half of the last day's name. */
+const RIGHT = 14;
 
 /** A stacked bar a day. The table beside it says the same in numbers. */
 export function DayBars({
@@ -25,7 +27,7 @@ export function DayBars({
 }) {
   const totals = days.map((_, n) => series.reduce((sum, { values }) => sum + (values[n] ?? 0), 0));
   const top = niceTop(Math.max(...totals, 1));
-  const step = (WIDTH - LEFT) / days.length;
+  const step = (WIDTH - LEFT - RIGHT) / days.length;
   const y = (value: number) => HEIGHT - BOTTOM - (value / top) * (HEIGHT - BOTTOM - TOP);
   return (
     <figure class="chart">
@@ -74,7 +76,7 @@ export function DayLines({
   readonly show: (value: number) => string;
 }) {
   const top = niceTop(Math.max(1, ...series.flatMap(({ values }) => values.map((value) => value ?? 0))));
-  const step = (WIDTH - LEFT) / days.length;
+  const step = (WIDTH - LEFT - RIGHT) / days.length;
   const y = (value: number) => HEIGHT - BOTTOM - (value / top) * (HEIGHT - BOTTOM - TOP);
   return (
     <figure class="chart">

@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createKey } from '../support/keys.ts';
-import type { TestService } from '../support/service.ts';
+import { eventually, type TestService } from '../support/service.ts';
 import { seedPast } from './seed.ts';
 import { type Operator, openBrowser, openPage, signedIn, startConsoleService } from './support.ts';
 
@@ -59,15 +59,10 @@ async function liveThrough(): Promise<string> {
     );
     if (fate === '990') failed = answer.json.uuid;
   }
-  await expect
-    .poll(
-      async () =>
-        (await service.query<{ status: string }>('SELECT status FROM message WHERE uuid = $1', [failed]))[0]?.status,
-      {
-        timeout: 20_000,
-      },
-    )
-    .toBe('undelivered');
+  await eventually(async () => {
+    const rows = await service.query<{ status: string }>('SELECT status FROM message WHERE uuid = $1', [failed]);
+    return rows[0]?.status === 'undelivered';
+  }, 20_000);
   return failed;
 }
 

@@ -1,9 +1,11 @@
+import path from 'node:path';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { type Scope, scopes } from '../../src/tenant/caller.ts';
 import { createKey } from '../support/keys.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 
 /** The console as an operator has it: built, served by the service, in Debian's Chromium. */
+const consoleFolder = path.resolve(import.meta.dirname, '../../dist/console');
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 export function openBrowser(): Promise<Browser> {
@@ -20,7 +22,7 @@ export type Operator = {
 };
 
 export async function startConsoleService(env: Record<string, string> = {}, speed = 20): Promise<TestService> {
-  return startTestService({ AUTH_MODE: 'apikey', ...env }, { speed });
+  return startTestService({ AUTH_MODE: 'apikey', ...env }, { speed, consoleFolder });
 }
 
 /** Somebody with a key, signed in with it. */
@@ -51,6 +53,7 @@ export async function openPage(
 ): Promise<Operator> {
   const context = await browser.newContext({ locale: 'en-GB', timezoneId: 'Europe/London', ...options });
   const page = await context.newPage();
+  page.setDefaultTimeout(10_000);
   const complaints: string[] = [];
   page.on('pageerror', (error) => complaints.push(`error: ${error.message}`));
   page.on('console', (message) => {
