@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { sign } from '../../src/twilio/signature.ts';
 import { cli, operatorAt } from '../cli/support.ts';
 import { rawRequest, sendRaw } from '../support/http.ts';
 import { type OwnPostgres, startOwnPostgres } from '../support/own-postgres.ts';
@@ -7,33 +6,28 @@ import { type Run, runService } from '../support/process.ts';
 import { type Proxy as DatabaseProxy, startProxy } from '../support/proxy.ts';
 import { insertOriginalRow } from '../support/rows.ts';
 import { eventually, tenant } from '../support/service.ts';
+import { type FakeTwilio, newSid, type Reply, resource, startFakeTwilio, twilioAt } from '../support/twilio.ts';
 import {
-  type Asked,
-  type FakeTwilio,
-  healthy,
-  newSid,
-  type Reply,
-  resource,
-  startFakeTwilio,
-  twilioAt,
-} from '../support/twilio.ts';
+  canaries,
+  digits,
+  json,
+  makeCaller,
+  message,
+  number,
+  patient,
+  secrets,
+  senderNumber,
+  settled,
+  talkative,
+  usual,
+  uuidIn,
+} from './support.ts';
 
 /**
  * The service as a process, on a PostgreSQL that logs as one does by default, led through everything that it can do and that can
  * be done to it, with words that occur nowhere else. What it says anywhere must not hold one of them.
  */
-const patient = 'Canary: Mrs Zwitscher, your smear test is on Monday';
-const digits = '7700900877';
-const number = `+44${digits}`;
-const senderNumber = '+447700900866';
-const secrets = {
-  TWILIO_AUTH_TOKEN: 'c0ffee-token-canary',
-  TWILIO_AUTH_TOKEN_SECONDARY: 'c0ffee-secondary-canary',
-  TWILIO_API_KEY_SECRET: 'c0ffee-secret-canary',
-  HASH_KEY: 'c0ffee-hash-key-canary',
-};
 const idempotencyKey = 'c0ffee-idempotency-canary';
-const canaries = /zwitscher|smear|canary|c0ffee|7700[ .-]?900[ .-]?8(77|66)/i;
 
 let postgres: OwnPostgres;
 let database: DatabaseProxy;
@@ -45,8 +39,7 @@ const said: string[] = [];
 const remarks: string[] = [];
 
 beforeAll(async () => {
-  // Whatever our own embedded one is told, others log whole statements and details on errors.
-  postgres = await startOwnPostgres({ log_error_verbosity: 'default', log_min_error_statement: 'error' });
+  postgres = await startOwnPostgres(talkative);
   database = await startProxy(postgres.url);
   twilio = await startFakeTwilio();
   twilio.answerWith(usual);
@@ -76,57 +69,13 @@ afterAll(async () => {
   await postgres.stop();
 });
 
-type Answer = { status: number; text: string };
-
-async function call(path: string, init?: RequestInit, isQuiet = false): Promise<Answer> {
-  const response = await fetch(service.baseUrl + path, init);
-  const answer = { status: response.status, text: await response.text() };
-  if (isQuiet || answer.status >= 400) said.push(answer.text, JSON.stringify([...response.headers]));
-  return answer;
-}
-
-const json = { 'content-type': 'application/json' };
-let texts = 0;
-function message(): { sender: string; receiver: string; content: string } {
-  texts += 1;
-  return { sender: senderNumber, receiver: number, content: `${patient} ${texts}` };
-}
-const post = (body: unknown, headers: Record<string, string> = {}) =>
-  call('/dhos/v1/sms', {
-    method: 'POST',
-    headers: { ...json, ...tenant, ...headers },
-    body: typeof body === 'string' ? body : JSON.stringify(body),
-  });
-const uuidIn = ({ text }: Answer): string => JSON.parse(text).uuid;
-
-function callback(fields: Record<string, string>, { query = '', token = secrets.TWILIO_AUTH_TOKEN } = {}) {
-  const form = new URLSearchParams({ AccountSid: 'ACtest', ...fields });
-  const url = `https://sms.example/dhos/v1/sms/callback${query}`;
-  return call(`/dhos/v1/sms/callback${query}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/x-www-form-urlencoded', 'x-twilio-signature': sign(token, url, form) },
-    body: form.toString(),
-  });
-}
+const { call, post, callback } = makeCaller(() => service.baseUrl, said);
 
 async function whenTwilio(reply: Reply, work: () => Promise<unknown>): Promise<void> {
   twilio.answerWith(() => reply);
   await work();
   twilio.answerWith(usual);
 }
-
-/** A healthy Twilio whose log shows nothing. */
-function usual(asked: Asked): Reply {
-  const isList = asked.method === 'GET' && /Messages\.json/.test(asked.path);
-  return isList ? { status: 200, body: { messages: [], next_page_uri: null } } : healthy(asked);
-}
-
-/** Nothing is there any more that Twilio may or may not have. */
-const settled = () =>
-  eventually(async () => {
-    const [row] = await postgres.query<{ n: number }>('SELECT count(*)::int AS n FROM message WHERE unresolved');
-    return row?.n === 0;
-  }, 20_000);
 
 async function sendInEveryWay(): Promise<void> {
   expect((await post(message())).status).toBe(200);
@@ -158,7 +107,7 @@ async function meetTwilioInEveryMood(): Promise<void> {
     'silence',
   ];
   for (const mood of moods) await whenTwilio(mood, () => post(message()));
-  await settled();
+  await settled(postgres);
 }
 
 async function beCalledBack(): Promise<void> {
@@ -273,7 +222,7 @@ test('nothing that the service and its commands say holds a text, a number, a ke
   await loseTheDatabase();
   await useTheCommands();
   await call('/metrics', {}, true);
-  await settled();
+  await settled(postgres);
 
   // It was all there: in the table, at Twilio, and PostgreSQL had errors to log with whole statements.
   const [held] = await postgres.query<{ n: number }>('SELECT count(*)::int AS n FROM message WHERE content ~ $1', [
