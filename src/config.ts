@@ -183,8 +183,10 @@ function readContentKeys(reader: VariableReader): ContentKey[] {
   }
   const given = file === null ? reader.text('CONTENT_KEYS') : readKeysFile(reader, file);
   const entries = (given ?? '')
+    // First: a comment may have commas.
+    .replace(/#.*/g, '')
     .split(/[\n,]/)
-    .map((line) => line.replace(/#.*/, '').trim())
+    .map((entry) => entry.trim())
     .filter((entry) => entry !== '');
   if (given !== null && entries.length === 0) reader.problem(variable, 'holds no key');
   const keys = entries.map((entry) => {

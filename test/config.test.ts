@@ -1,3 +1,6 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readConfig, readDatabaseConfig } from '../src/config.ts';
 import { database, development, problemsOf, production, twilio } from './support/variables.ts';
@@ -191,6 +194,9 @@ describe('Configuration: as a whole', () => {
     const { contentKeys } = readConfig({ ...development, CONTENT_KEYS: `new:${key}, old:${key}` }).database;
     expect(contentKeys).toEqual(['new', 'old'].map((id) => ({ id, key: Buffer.alloc(32, 7) })));
     expect(readConfig(development).database.contentKeys).toEqual([]);
+    const file = path.join(mkdtempSync(path.join(tmpdir(), 'polaris-content-keys-')), 'keys');
+    writeFileSync(file, `# of November, made by the night watch\nnew:${key}\n\nold:${key} # until Monday, at noon\n`);
+    expect(readConfig({ ...development, CONTENT_KEYS_FILE: file }).database.contentKeys).toEqual(contentKeys);
     const form = /^CONTENT_KEYS must hold keys of the form id:base64/;
     for (const bad of ['x', `a b:${key}`, `a:${key.slice(4)}`, `a:${key}${key}`, key]) {
       expect(problemsOf({ ...development, CONTENT_KEYS: bad })).toEqual([expect.stringMatching(form)]);
