@@ -34,9 +34,9 @@ const isMoments: Kind = (value) =>
 const areNames: Kind = (value) => Array.isArray(value) && value.every(matches(/^[\w-]{1,60}$/));
 
 const fields: Readonly<Record<string, Kind>> = {
-  // Whose line it is. A caller chooses its own requestID, which is echoed: here without those that could be a phone number.
+  // Whose line it is. A caller chooses its own requestID, which is echoed: here without those that could be a phone number or a key.
   name: isWord,
-  requestID: (value) => matches(/^[\x21-\x7e]{1,128}$/)(value) && !matches(/^[+\d().-]{6,}$/)(value),
+  requestID: (value) => matches(/^[\x21-\x7e]{1,128}$/)(value) && !matches(/^[+\d().-]{6,}$|polaris_/)(value),
   messageId: isUuid,
   twilioSid: isSid,
   // Errors are reduced by `describeError`.

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { sign } from '../../src/twilio/signature.ts';
 import type { OwnPostgres } from '../support/own-postgres.ts';
 import { eventually, tenant } from '../support/service.ts';
@@ -15,6 +16,14 @@ export const secrets = {
   HASH_KEY: 'c0ffee-hash-key-canary',
 };
 export const canaries = /zwitscher|smear|canary|c0ffee|7700[ .-]?900[ .-]?8(77|66)/i;
+
+const root = path.resolve(import.meta.dirname, '../..');
+
+/** The lines that hold a canary, or one of `more`. Where the project lies is none, whatever that is called. */
+export function hits(texts: readonly string[], more: readonly string[] = []): string[] {
+  const isHit = (line: string) => canaries.test(line) || more.some((secret) => line.includes(secret));
+  return texts.flatMap((text) => text.replaceAll(root, '').split('\n')).filter(isHit);
+}
 
 /** Whatever our own embedded PostgreSQL is told, others log whole statements and details on errors. */
 export const talkative = { log_error_verbosity: 'default', log_min_error_statement: 'error' };
