@@ -52,6 +52,15 @@ test("a child's bindings are no way around it", () => {
   expect(lines.join('')).not.toMatch(/Tweety|7700/);
 });
 
+test("a caller's request id is written, unless it could be a number or a key", () => {
+  const { log, lines, last } = watchedLog();
+  for (const requestID of ['+447700900877', `polaris_0123456789ab_${'x'.repeat(43)}`]) {
+    log.child({ requestID }).info('a line');
+    expect(last()).toMatchObject({ dropped: ['requestID'] });
+  }
+  expect(lines.join('')).not.toMatch(/polaris_|7700/);
+});
+
 test('the words of an error are never the sentence, whatever form the call has', () => {
   const { log, lines } = watchedLog();
   const error = Object.assign(new Error(text, { cause: new Error(text) }), { code: text, detail: text });

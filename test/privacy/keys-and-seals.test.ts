@@ -1,26 +1,48 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { cli, operatorAt } from '../cli/support.ts';
-import { type OwnPostgres, startOwnPostgres } from '../support/own-postgres.ts';
-import { type Run, run, runService } from '../support/process.ts';
+import { run } from '../support/process.ts';
 import { eventually } from '../support/service.ts';
-import { type FakeTwilio, isCreate, newSid, type Reply, startFakeTwilio, twilioAt } from '../support/twilio.ts';
+import { isCreate, newSid, type Reply } from '../support/twilio.ts';
+import {
+  call,
+  callback,
+  callbackUrl,
+  clinic,
+  close,
+  command,
+  environment,
+  everywhere,
+  folder,
+  madeSecrets,
+  makeAndRevokeKeys,
+  newer,
+  older,
+  open,
+  outputs,
+  post,
+  postgres,
+  remarks,
+  revoked,
+  said,
+  start,
+  stop,
+  stranger,
+  twilio,
+  watcher,
+} from './keyed-service.ts';
+import { knockWithEveryKey, misplaceTheKey, mixUpCommands } from './misplaced-keys.ts';
 import {
   type Answer,
   canaries,
-  digits,
   hits,
   json,
-  makeCaller,
   message,
   number,
   patient,
   secrets,
   senderNumber,
   settled,
-  talkative,
   usual,
   uuidIn,
 } from './support.ts';
@@ -29,165 +51,8 @@ import {
  * The service with keys for its callers, keys for its texts, a port for callbacks and days after which texts and numbers are
  * emptied. Beside texts and numbers, nothing that it or its commands say may hold a key; `keys create` shows its own, once.
  */
-const contentKey = (id: string) => {
-  const key = Buffer.from(`c0ffee-content-key-canary-${id}`.padEnd(32, '.').slice(0, 32));
-  madeSecrets.push(key.toString('base64').slice(0, 40), key.toString('hex'));
-  return `${id}:${key.toString('base64')}`;
-};
-/** What is secret and was made on the way; of API keys the first letters, which a key that is cut off shows, too. */
-const madeSecrets: string[] = [];
-const [older, newer, stranger] = ['older', 'newer', 'foreign'].map(contentKey) as [string, string, string];
-const folder = mkdtempSync(path.join(tmpdir(), 'polaris-sms-keys-'));
-
-let postgres: OwnPostgres;
-let twilio: FakeTwilio;
-let service: Run & { baseUrl: string };
-let callbackUrl: string;
-/** Answers and results of commands that must not hold a canary: errors, events, reports, masked messages, metrics. */
-const said: string[] = [];
-/** What the commands say beside their results. */
-const remarks: string[] = [];
-/** What every process of the service has printed. */
-const outputs: (() => string)[] = [];
-const { call, post, callback } = makeCaller(() => service.baseUrl, said);
-
-const environment = (contentKeys: string) => ({
-  ...twilioAt(twilio.url),
-  ...secrets,
-  TWILIO_API_KEY_SID: 'SKtest',
-  DATABASE_URL: postgres.url,
-  LOG_LEVEL: 'DEBUG',
-  SETTLE_MS: '0',
-  TWILIO_TIMEOUT_MS: '500',
-  AMBIGUOUS_SEND: 'never-resend',
-  AUTH_MODE: 'apikey',
-  CALLBACK_PORT: '0',
-  CONTENT_KEYS: contentKeys,
-  CONTENT_RETENTION_DAYS: '1',
-  NUMBER_RETENTION_DAYS: '1',
-});
-
-async function start(contentKeys: string): Promise<void> {
-  service = await runService(environment(contentKeys));
-  outputs.push(service.output);
-  callbackUrl = (await service.printed(/"callbackBaseUrl":"([^"]+)"/))[1] ?? '';
-}
-
-async function stop(): Promise<void> {
-  service.child.kill('SIGTERM');
-  expect(await service.ended).toBe(0);
-}
-
-beforeAll(async () => {
-  postgres = await startOwnPostgres(talkative);
-  twilio = await startFakeTwilio();
-  twilio.answerWith(usual);
-  await start(older);
-}, 60_000);
-afterAll(async () => {
-  await stop();
-  await twilio.stop();
-  await postgres.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-/** A command beside the service; its result is searched as well, unless it is shown to who may see it. */
-async function command(args: readonly string[], env: Record<string, string> = {}, isShown = false) {
-  const ended = await cli(args, { DATABASE_URL: postgres.url, ...operatorAt(service.baseUrl), ...env }, patient);
-  remarks.push(ended.stderr);
-  if (!isShown) said.push(ended.stdout);
-  return ended;
-}
-
-type Key = { readonly id: string; readonly text: string; readonly bearer: { readonly authorization: string } };
-
-async function makeKey(...flags: string[]): Promise<Key> {
-  const { code, stdout } = await command(['keys', 'create', '--name', 'clinic', ...flags], {}, true);
-  expect([code, stdout]).toEqual([0, expect.stringMatching(/polaris_[0-9a-f]{12}_[\w-]{43}\b/)]);
-  const [text = '', id = '', secret = ''] = /polaris_([0-9a-f]{12})_([\w-]{43})/.exec(stdout) ?? [];
-  madeSecrets.push(secret.slice(0, 30));
-  return { id, text, bearer: { authorization: `Bearer ${text}` } };
-}
-
-const clear = 'sms:send,sms:read,sms:read:content,sms:delete,sms:report,sms:admin';
-const ofClinic = ['--trustomer', 'OUH', '--product', 'GDM'];
-let clinic: Key;
-let watcher: Key;
-let everywhere: Key;
-let revoked: Key;
-
-async function makeAndRevokeKeys(): Promise<void> {
-  clinic = await makeKey('--scopes', clear, ...ofClinic);
-  watcher = await makeKey('--scopes', 'sms:read,sms:report', '--days', '30', ...ofClinic, '--json');
-  everywhere = await makeKey('--scopes', clear, '--all-tenants');
-  revoked = await makeKey('--scopes', clear, '--all-tenants');
-  expect((await command(['keys', 'revoke', '--id', revoked.id])).code).toBe(0);
-  for (const id of [revoked.id, revoked.text, 'c0ffee-canary', number]) {
-    expect((await command(['keys', 'revoke', '--id', id])).code).toBe(1);
-  }
-  for (const more of [[], ['--json']]) expect((await command(['keys', 'list', ...more])).stdout).toContain(clinic.id);
-}
-
-/** An operator who mixes up where a key, a number or a text goes. */
-async function mixUpCommands(): Promise<void> {
-  const file = path.join(folder, 'two lines');
-  writeFileSync(file, `${clinic.text}\n${older}\n`);
-  const wrong = [
-    ['keys', clinic.text],
-    ['keys', 'create', clinic.text],
-    ['keys', 'create', '--name', `${clinic.text}\n`, '--scopes', 'sms:send', '--all-tenants'],
-    ['keys', 'create', '--name', 'x', '--scopes', clinic.text, '--all-tenants'],
-    ['keys', 'create', '--name', 'x', '--scopes', 'sms:send', '--trustomer', `${clinic.text},`, '--product', patient],
-    ['keys', 'create', '--name', 'x', '--scopes', 'sms:send', '--all-tenants', '--days', digits],
-    ['list', clinic.text],
-    ['list', `--key=${clinic.text}`],
-    ['list', '--key-file', file],
-    ['list', '--key-file', `/${clinic.text}`],
-    ['rotate-keys', older],
-    ['rotate-keys', `--open=${older}`],
-    [clinic.text],
-  ];
-  for (const { code } of await Promise.all(wrong.map((args) => command(args)))) expect(code).toBe(2);
-  expect((await command(['list'], { POLARIS_SMS_KEY: `${clinic.text} ü` })).code).toBe(2);
-  expect((await command(['show', clinic.text], { POLARIS_SMS_KEY: clinic.text })).code).toBe(1);
-  expect((await command(['list'], { POLARIS_SMS_KEY: revoked.text })).code).toBe(1);
-}
-
-async function knockWithEveryKey(): Promise<void> {
-  const { text } = clinic;
-  const knocks = [
-    undefined,
-    `Bearer ${text.slice(0, -1)}${text.endsWith('A') ? 'B' : 'A'}`,
-    `Bearer ${revoked.text}`,
-    `Bearer ${text.slice(0, -1)}`,
-    `Bearer ${text} ${text}`,
-    `Basic ${text}`,
-    text,
-    `Bearer ${secrets.TWILIO_AUTH_TOKEN}`,
-    `Bearer ${number}`,
-  ];
-  for (const authorization of knocks) {
-    const headers = authorization === undefined ? {} : { authorization };
-    await eventually(async () => (await call('/dhos/v1/sms', { headers })).status === 401);
-    expect((await post(message(), headers)).status).toBe(401);
-  }
-  expect((await post(message(), watcher.bearer)).status).toBe(403);
-  expect((await post(message(), { ...clinic.bearer, 'x-product': 'other' })).status).toBe(403);
-}
-
-async function misplaceTheKey(): Promise<void> {
-  const { text, bearer } = clinic;
-  for (const query of [`key=${text}`, `${text}=1`, `limit=${text}`, `cursor=${text}`, `receiver_e164=${text}`]) {
-    expect((await call(`/dhos/v1/sms?${query}`, { headers: bearer })).status).toBe(400);
-  }
-  expect((await post({ ...message(), key: text }, bearer)).status).toBe(400);
-  expect((await post({ ...message(), [text]: 1 }, bearer)).status).toBe(400);
-  expect((await call(`/dhos/v1/sms/${text}`, { headers: bearer })).status).toBe(404);
-  expect((await call(`/${text}`, { headers: bearer })).status).toBe(404);
-  // It is echoed to who sent it, and may be found nowhere else.
-  const answer = await fetch(`${service.baseUrl}/running`, { headers: { 'x-request-id': text } });
-  expect(answer.headers.get('x-request-id')).toBe(text);
-}
+beforeAll(open, 60_000);
+afterAll(close);
 
 async function sendSealed(): Promise<Answer> {
   const sent = await post(message(), clinic.bearer);
