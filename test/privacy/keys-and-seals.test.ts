@@ -300,6 +300,7 @@ function expectAllOfItWasThere(output: string, log: string): void {
   ]) {
     expect(output).toMatch(line);
   }
+  expect(log).toMatch(/duration: [\s\S]*UPDATE message m SET/);
   expect(log).toMatch(/relation "audit" does not exist/);
   expect(log).toMatch(/STATEMENT: {2}[\s\S]*INSERT INTO api_key/);
   expect(log).toMatch(/STATEMENT: {2}[\s\S]*content_key_id/);

@@ -25,8 +25,13 @@ export function hits(texts: readonly string[], more: readonly string[] = []): st
   return texts.flatMap((text) => text.replaceAll(root, '').split('\n')).filter(isHit);
 }
 
-/** Whatever our own embedded PostgreSQL is told, others log whole statements and details on errors. */
-export const talkative = { log_error_verbosity: 'default', log_min_error_statement: 'error' };
+/** Whatever our own embedded PostgreSQL is told, others log every statement and its errors; without values, as docs/operating.md asks. */
+export const talkative = {
+  log_error_verbosity: 'default',
+  log_min_error_statement: 'error',
+  log_min_duration_statement: '0',
+  log_parameter_max_length: '0',
+};
 
 export type Answer = { readonly status: number; readonly text: string };
 export const json = { 'content-type': 'application/json' };
