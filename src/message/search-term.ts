@@ -10,7 +10,7 @@ export type SearchTerm =
 const LEAST_DIGITS = 4;
 const MOST_DIGITS = 9;
 /** So many digits after a zero can be a whole number as it is dialled at home. */
-const LEAST_DIALLED = 8;
+const LEAST_DIALLED = 9;
 /** The letters that a number may come with: `tel:`, an extension. */
 const lettersOfNumbers = ['', 'tel', 'x', 'ext', 'extn', 'extension', 'telext', 'telx'];
 

@@ -132,30 +132,50 @@ function isSought(by: SoughtBy, { add }: Values): string {
 
 /**
  * From the newest on, in the order of an index: of everybody's messages, or of each tenant's, status's and code's by itself, so
- * that rare ones are found as quickly as frequent ones. Rows of the last moment come all, since the index does not order them.
+ * that rare ones are found as quickly as frequent ones.
  */
 function walk(search: Search, values: Values, most: string): string {
-  const sources: string[] = [];
-  const conditions = commonConditions(search, values);
-  const isByWord = search.status !== null || search.errorCode !== null;
-  if (isByWord || !search.isAll) {
-    const [trusts, products] = tenantArrays(search, values);
-    sources.push(`unnest(${trusts}, ${products}) AS tenant (trust, product)`);
-    conditions.push('trustomer_code = tenant.trust', 'product_name = tenant.product');
-  }
-  if (search.errorCode !== null) {
-    sources.push(`unnest(${values.add(search.errorCode)}::varchar[]) AS code`);
-    conditions.push('error_code = code');
-    if (search.status !== null) conditions.push(`status = ANY(${values.add(search.status)}::varchar[])`);
-  } else if (search.status !== null) {
-    sources.push(`unnest(${values.add(search.status)}::varchar[]) AS word`);
-    conditions.push('status = word');
-  }
-  const newest = `
-    SELECT ${columns.join(', ')} FROM message WHERE ${conditions.join(' AND ')}
-    ORDER BY created DESC FETCH FIRST (${most}) ROWS WITH TIES`;
-  const from = [...sources, `LATERAL (${newest}) newest`].join(' CROSS JOIN ');
-  return `WITH found AS (SELECT newest.* FROM ${from})`;
+  if (search.errorCode !== null) return walkWords('error_code', search.errorCode, search, values, most);
+  if (search.status !== null) return walkWords('status', search.status, search, values, most);
+  const isWanted = commonConditions(search, values).join(' AND ');
+  // The index orders no rows of one moment: those of the last one come all.
+  if (search.isAll)
+    return `WITH found AS (
+      SELECT ${columns.join(', ')} FROM message WHERE ${isWanted} ORDER BY created DESC FETCH FIRST (${most}) ROWS WITH TIES)`;
+  const [trusts, products] = tenantArrays(search, values);
+  return `WITH found AS (
+    SELECT newest.* FROM unnest(${trusts}, ${products}) AS tenant (trust, product) CROSS JOIN LATERAL (
+      SELECT ${columns.join(', ')} FROM message
+      WHERE trustomer_code = tenant.trust AND product_name = tenant.product AND ${isWanted}
+      ORDER BY created DESC, uuid LIMIT ${most}) newest)`;
+}
+
+/**
+ * By message_by_status or message_by_error. Rows are compared, and ordered by all columns of the index, because no other index
+ * has that order: by `created` alone PostgreSQL may go through everybody's messages for a tenant that has had none of late.
+ */
+function walkWords(
+  column: 'status' | 'error_code',
+  words: readonly string[],
+  search: Search,
+  values: Values,
+  most: string,
+): string {
+  const [trusts, products] = tenantArrays(search, values);
+  const key = ['trustomer_code', 'product_name', column, 'created'];
+  const conditions = [...commonConditions(search, values), `${column} IS NOT NULL`];
+  if (column === 'error_code' && search.status !== null)
+    conditions.push(`status = ANY(${values.add(search.status)}::varchar[])`);
+  const earliest = `coalesce(${values.add(search.from)}::timestamptz AT TIME ZONE 'utc', '-infinity')`;
+  const latest = `coalesce(least(${values.add(search.to)}::timestamptz AT TIME ZONE 'utc', ${values.add(search.after?.created ?? null)}::timestamp), 'infinity')`;
+  return `WITH found AS (
+    SELECT newest.* FROM unnest(${trusts}, ${products}) AS tenant (trust, product)
+    CROSS JOIN unnest(${values.add([...new Set(words)])}::varchar[]) AS word CROSS JOIN LATERAL (
+      SELECT ${columns.join(', ')} FROM message
+      WHERE ${conditions.join(' AND ')}
+        AND (${key.join(', ')}) >= (tenant.trust, tenant.product, word, ${earliest})
+        AND (${key.join(', ')}) <= (tenant.trust, tenant.product, word, ${latest})
+      ORDER BY ${key.map((name) => `${name} DESC`).join(', ')} FETCH FIRST (${most}) ROWS WITH TIES) newest)`;
 }
 
 function tenantArrays({ tenants }: Search, { add }: Values): [string, string] {
