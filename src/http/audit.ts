@@ -80,7 +80,8 @@ export function auditRoute(app: HttpApp, { db, note }: { readonly db: Db; readon
     {
       config: { scope: 'sms:admin' },
       schema: {
-        summary: 'Who sent, read, listed, deleted, erased and settled, and who made and revoked keys; newest first',
+        summary:
+          'Who sent, read, listed, searched, deleted, erased and settled, and who made and revoked keys; newest first',
         description:
           'Written with AUTH_MODE=apikey only, for without it nobody has a name. A key of one tenant sees that tenant.',
         tags: ['report'],

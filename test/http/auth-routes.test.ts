@@ -70,6 +70,9 @@ const foreign: Readonly<Record<string, Foreign>> = {
     path: '/dhos/v1/redaction_report?from=2020-01-01T00:00:00Z&to=2099-01-01T00:00:00Z',
     status: 200,
   },
+  'POST /dhos/v1/sms_search': { body: {}, ...list },
+  'GET /dhos/v1/tenants': list,
+  'HEAD /dhos/v1/tenants': list,
   'GET /dhos/v1/audit': list,
   'HEAD /dhos/v1/audit': list,
 };
