@@ -299,6 +299,22 @@ describe('migrating down', () => {
     expect(await options()).toBe('{autovacuum_vacuum_scale_factor=0.05,fillfactor=90}');
   });
 
+  test('step 8 has one index for whole numbers and their last digits, and takes back the one for whole numbers', async () => {
+    const url = await migrated();
+    const indexes = async () =>
+      (await execute(url, "SELECT indexdef FROM pg_indexes WHERE indexdef LIKE '%receiver_e164%' ORDER BY 1")).rows;
+    expect(await indexes()).toHaveLength(1);
+    expect((await indexes())[0].indexdef).toContain('("right"((receiver_e164)::text, 4), receiver_e164)');
+    const { rows } = await execute(
+      url,
+      `SET enable_seqscan = off; EXPLAIN SELECT uuid FROM message
+       WHERE right(receiver_e164, 4) = ANY('{0123}') AND receiver_e164 = ANY('{+447700900123}'::varchar[])`,
+    ).then((results) => (results as unknown as { rows: Record<string, string>[] }[])[1] ?? { rows: [] });
+    expect(JSON.stringify(rows)).toMatch(/Index Cond: \(\(\\"right\\"\(.*AND \(\(receiver_e164/);
+    await downTo(url, 6);
+    expect((await indexes())[0].indexdef).toContain('USING btree (receiver_e164)');
+  });
+
   test('step 3, told to lose them, leaves messages, attempts and callbacks of version 2; up again works', async () => {
     const url = await migrated();
     const schema = await readSchema(url);
