@@ -27,7 +27,7 @@ async function send(receiver: string, content: string): Promise<string> {
   return answer.json.uuid;
 }
 
-function statusIs(uuid: string, status: string): Promise<void> {
+function statusIs(uuid: string, status: string): Promise<unknown> {
   return eventually(async () => {
     const rows = await service.query<{ status: string }>('SELECT status FROM message WHERE uuid = $1', [uuid]);
     return rows[0]?.status === status;

@@ -41,9 +41,6 @@ const foreign: Readonly<Record<string, Foreign>> = {
     path: '/dhos/v1/sms_status_counts?start_date=2020-01-01T00:00:00Z&end_date=2099-01-01T00:00:00Z',
     status: 200,
   },
-  'POST /dhos/v1/sms_search': { body: {}, status: 200 },
-  'GET /dhos/v1/tenants': list,
-  'HEAD /dhos/v1/tenants': list,
   'GET /dhos/v1/error_codes': list,
   'GET /dhos/v1/error_counts': {
     path: '/dhos/v1/error_counts?from=2020-01-01T00:00:00Z&to=2099-01-01T00:00:00Z',
