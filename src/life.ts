@@ -3,7 +3,7 @@ import type { Config } from './config.ts';
 import type { Db } from './db/db.ts';
 import { shareCommits } from './db/shared-commits.ts';
 import type { NoteAudit } from './http/audit.ts';
-import { watchRefusedCallbacks } from './http/refused-callbacks.ts';
+import { countRecentlyRefused, watchRefusedCallbacks } from './http/refused-callbacks.ts';
 import type { ServerDeps } from './http/server.ts';
 import { type Background, startBackground } from './jobs/background.ts';
 import { bulkUpdate } from './jobs/bulk-update.ts';
@@ -14,6 +14,7 @@ import { acceptMessage } from './message/accept.ts';
 import { makeDailyCount } from './message/allowances.ts';
 import { joinKeptCallbacks, receiveCallback } from './message/callback.ts';
 import { aboutOf, recordCallbacks, type ToRecord } from './message/callbacks.ts';
+import { checkAll } from './message/checks.ts';
 import { eraseMessage } from './message/erase.ts';
 import { purgeKeys } from './message/idempotency-keys.ts';
 import type { KeyedHash } from './message/keyed-hash.ts';
@@ -55,6 +56,7 @@ export type LifeDeps = {
 /** The steps of a message's life, each built once: for the routes, for the claim loops, and what comes round. */
 export type Life = {
   readonly doors: Pick<ServerDeps, 'sendMessage' | 'callbacks' | 'bulkUpdate' | 'erase' | 'poll' | 'note'>;
+  readonly doors: Pick<ServerDeps, 'sendMessage' | 'callbacks' | 'checks' | 'bulkUpdate' | 'erase' | 'note'>;
   readonly rounds: readonly Job[];
   /** Begins to claim what is due. */
   startWork(): Background;
@@ -76,6 +78,7 @@ export function makeLife(deps: LifeDeps): Life {
   const isQuiet = config.twilio.server === 'quiet';
   const slots = makeSlots(maxConcurrency, maxConcurrency * WAITING_FOR_A_PLACE);
   const countToday = makeDailyCount();
+  const refusedOfLate = countRecentlyRefused(() => clock.now().getTime());
   const pace = newPace();
   const pollPace = newPace();
   let work: Background | null = null;
@@ -176,7 +179,10 @@ export function makeLife(deps: LifeDeps): Life {
         apiKeySecret: config.twilio.apiKey?.secret ?? null,
         listenerPorts,
         refused: watchRefusedCallbacks({
-          count: (reason) => metrics.signatureFailures.inc({ reason }),
+          count: (reason) => {
+            metrics.signatureFailures.inc({ reason });
+            refusedOfLate.add(reason);
+          },
           nowMs: () => performance.now(),
         }),
         accountSid: isQuiet ? null : account.accountSid,
@@ -185,6 +191,7 @@ export function makeLife(deps: LifeDeps): Life {
         countCallback: (result) => metrics.callbacks.inc({ result }),
       },
       poll: (message) => pollNow({ ...reconciling, pace: pollPace }, message),
+      checks: { check: (reach) => checkAll({ db, log, refusedCallbacks: refusedOfLate.read }, reach) },
       erase: (uuid, tenant, author) => eraseMessage(emptying, uuid, tenant, author),
       note,
       bulkUpdate: {

@@ -11,12 +11,12 @@ const placesOf = (pattern: RegExp) => files.filter(({ text }) => pattern.test(te
 
 /** The tables: all SQL of the life of a message. */
 const tables =
-  /^src\/message\/(messages|orders|allowances|outcomes|due-messages|open-messages|redactions|emptyings|lists|counts|sealed-texts|attempts|callbacks|events|idempotency-keys|forward-only|searches|error-counts|standings|delivery-times)\.ts$|^src\/tenant\/(api-keys|audit-entries|sessions)\.ts$/;
+  /^src\/message\/(messages|orders|allowances|outcomes|due-messages|open-messages|redactions|emptyings|lists|counts|sealed-texts|attempts|callbacks|events|idempotency-keys|forward-only|searches|error-counts|standings|delivery-times|check-numbers)\.ts$|^src\/tenant\/(api-keys|audit-entries|sessions)\.ts$/;
 
 /** words ← edges ← tables ← steps ← doors ← roots: who is further right may import who is further left. */
 function layerOf(file: string): number {
   if (
-    /^src\/tenant\/(caller|api-key)\.ts$|^src\/message\/(status|message|phone-number|permitted|evidence|keyed-hash|sealing|twilio-log|poll-schedule|list-reach|masked|search-term|explanation|explained-actions)\.ts$|^src\/twilio\/error-codes\.ts$/.test(
+    /^src\/tenant\/(caller|api-key)\.ts$|^src\/message\/(status|message|phone-number|permitted|evidence|keyed-hash|sealing|twilio-log|poll-schedule|list-reach|masked|search-term|explanation|explained-actions|duration-in-words)\.ts$|^src\/twilio\/error-codes\.ts$/.test(
       file,
     )
   )

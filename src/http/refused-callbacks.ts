@@ -69,3 +69,33 @@ function everySoOften(nowMs: () => number): () => number | null {
     return told;
   };
 }
+
+const SLICE_MS = 10_000;
+const RECENT_MS = 15 * 60_000;
+
+/** How many were refused in the last quarter of an hour, to ten seconds; `nowMs` is the time since 1970. */
+export function countRecentlyRefused(nowMs: () => number) {
+  const slices = new Map<number, { unsigned: number; wrong: number }>();
+  const forgetOld = () => {
+    for (const start of slices.keys()) if (start <= nowMs() - RECENT_MS) slices.delete(start);
+  };
+  return {
+    add(reason: RefusedFor): void {
+      const start = Math.floor(nowMs() / SLICE_MS) * SLICE_MS;
+      if (!slices.has(start)) forgetOld();
+      const slice = slices.get(start) ?? { unsigned: 0, wrong: 0 };
+      slice[reason === 'missing' || reason === 'malformed' ? 'unsigned' : 'wrong'] += 1;
+      slices.set(start, slice);
+    },
+    read() {
+      forgetOld();
+      const sum = (kind: 'unsigned' | 'wrong') => slices.values().reduce((total, slice) => total + slice[kind], 0);
+      const first = [...slices].find(([, { wrong }]) => wrong > 0)?.[0];
+      return {
+        unsigned: sum('unsigned'),
+        wrong: sum('wrong'),
+        first: first === undefined ? null : new Date(first),
+      };
+    },
+  };
+}

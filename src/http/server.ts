@@ -10,6 +10,7 @@ import { answerBrokenRequests } from './broken-requests.ts';
 import { type BulkUpdateRouteDeps, bulkUpdateRoutes } from './bulk-update.ts';
 import { CALLBACK_PATH, type CallbackDeps, callbackRoute } from './callback.ts';
 import type { SendMessageDeps } from './carry-out.ts';
+import { type ChecksDeps, checksRoute } from './checks.ts';
 import { closePromptly } from './closing.ts';
 import { type ConsoleDeps, consoleRoutes } from './console.ts';
 import { countsRoute } from './counts.ts';
@@ -44,6 +45,7 @@ export type ServerDeps = {
   readonly sendMessage: SendMessageDeps;
   readonly lists: ListDeps;
   readonly callbacks: CallbackDeps;
+  readonly checks: ChecksDeps;
   readonly erase: MessageDeps['erase'];
   readonly poll: PollDeps['poll'];
   readonly bulkUpdate: BulkUpdateRouteDeps;
@@ -84,6 +86,7 @@ export async function buildServer(deps: ServerDeps): Promise<HttpApp> {
   errorRoutes(app, { db });
   deliveryTimesRoute(app, { db });
   redactionReportRoute(app, { db, clock });
+  checksRoute(app, deps.checks);
   auditRoute(app, { db, note: deps.note });
   sessionRoutes(app, { db, identity: deps.identity, isSecure: deps.isProduction });
   await app.register((scope: HttpApp) => consoleRoutes(scope, deps.console));

@@ -51,6 +51,8 @@ const foreign: Readonly<Record<string, Foreign>> = {
     path: '/dhos/v1/error_counts?from=2020-01-01T00:00:00Z&to=2099-01-01T00:00:00Z',
     status: 200,
   },
+  'GET /dhos/v1/checks': list,
+  'HEAD /dhos/v1/checks': list,
   'GET /dhos/v1/delivery_times': {
     path: '/dhos/v1/delivery_times?from=2020-01-01T00:00:00Z&to=2099-01-01T00:00:00Z',
     status: 200,
