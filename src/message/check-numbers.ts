@@ -13,7 +13,7 @@ export const MOST_COUNTED = 1_000;
 /** Rows of others, or that are none of what is counted, may lie between. */
 const MOST_READ = 5_000;
 /** Of a queue that everybody's messages share. */
-const MOST_WAITING = 10_000;
+export const MOST_WAITING = 10_000;
 
 const ofReach = isWithin('$1', '$2');
 

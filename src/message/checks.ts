@@ -6,6 +6,7 @@ import {
   type Attempts,
   listAttempts,
   MOST_COUNTED,
+  MOST_WAITING,
   measureSilence,
   measureUnredacted,
   measureUnresolved,
@@ -25,7 +26,7 @@ export const checkTitles = {
   twilio: 'Twilio takes messages',
   database: 'The database answers',
 } as const;
-export type CheckName = keyof typeof checkTitles;
+type CheckName = keyof typeof checkTitles;
 
 type Finding = { readonly state: 'ok' | 'failing' | 'unknown'; readonly reason: string; readonly since?: Date | null };
 export type Check = Finding & { readonly name: CheckName; readonly title: string };
@@ -38,7 +39,7 @@ export type CheckDeps = {
 };
 
 /** `unsigned`: without a signature, or none that Twilio could have made; of the others, when the first and the last came. */
-export type Refused = { readonly unsigned: number; readonly wrong: number; readonly first: Date | null };
+type Refused = { readonly unsigned: number; readonly wrong: number; readonly first: Date | null };
 
 const WITHIN_MS = 3_500;
 /** Of a statement: its connection is given up then, and does not keep others from theirs. */
@@ -106,7 +107,7 @@ const UNRESOLVED_AFTER_S = 15 * MINUTE_S;
 
 function judgeUnresolved({ count, oldest, ageS }: Waiting): Finding {
   if (count === 0) return { state: 'ok', reason: 'Of every message it is known whether Twilio has it.' };
-  const reason = `Of ${countOf(count, 'message')} it is not known whether Twilio has it; the oldest was tried ${durationInWords(ageS)} ago.`;
+  const reason = `Of ${countOf(count, 'message')} it is not known whether Twilio has ${count === 1 ? 'it' : 'them'}; the oldest was tried ${durationInWords(ageS)} ago.`;
   if (ageS <= UNRESOLVED_AFTER_S) return { state: 'ok', reason };
   return { state: 'failing', reason: `${reason} Twilio’s log should have told: does Twilio answer?`, since: oldest };
 }
@@ -115,7 +116,8 @@ const UNREDACTED_AFTER_S = 60 * MINUTE_S;
 
 function judgeRedaction({ count, oldest, ageS }: Waiting): Finding {
   if (count === 0) return { state: 'ok', reason: 'Twilio holds no text of a message that has ended.' };
-  const reason = `${countOf(count, 'text')} ${count === 1 ? 'waits' : 'wait'} to be emptied at Twilio, the oldest for ${durationInWords(ageS)}.`;
+  const atLeast = count === MOST_WAITING ? 'At least ' : '';
+  const reason = `${atLeast}${countOf(count, 'text')} ${count === 1 ? 'waits' : 'wait'} to be emptied at Twilio, the oldest for ${durationInWords(ageS)}.`;
   if (ageS <= UNREDACTED_AFTER_S) return { state: 'ok', reason };
   return { state: 'failing', reason: `${reason} Patients’ texts stay there until Twilio empties them.`, since: oldest };
 }
@@ -133,7 +135,8 @@ function judgeTwilio(attempts: readonly Attempts[]): Finding {
   const unanswered = attempts.filter(({ outcome }) => notHeard.includes(outcome));
   const account = ofClass('account');
   const [refused, misconfigured, unheard] = [account, ofClass('configuration'), unanswered].map(total);
-  const tried = `Of ${countOf(tries, 'attempt')} in the last 15 minutes`;
+  const newest = tries >= MOST_COUNTED ? 'the newest ' : '';
+  const tried = `Of ${newest}${countOf(tries, 'attempt')} in the last 15 minutes`;
   const reason =
     `${tried} Twilio refused ${inDigits(refused ?? 0)} because of the account and ${inDigits(misconfigured ?? 0)} because of how ` +
     `it is set up; ${inDigits(unheard ?? 0)} did not reach Twilio or were not answered.`;

@@ -192,6 +192,8 @@ describe('Endpoints of the mission: also there today', () => {
     );
     expect(described.sort()).toEqual([
       '/dhos/v1/audit get',
+      '/dhos/v1/checks get',
+      '/dhos/v1/delivery_times get',
       '/dhos/v1/redaction_report get',
       '/dhos/v1/session delete,get,post',
       '/dhos/v1/sms get,post',

@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type RefusedFor, watchRefusedCallbacks } from '../../src/http/refused-callbacks.ts';
+import { countRecentlyRefused, type RefusedFor, watchRefusedCallbacks } from '../../src/http/refused-callbacks.ts';
 import { openLog } from '../../src/log.ts';
 import { sign } from '../../src/twilio/signature.ts';
 import type { Diagnosis } from '../../src/twilio/signature-doctor.ts';
@@ -70,6 +70,31 @@ describe('The watch over refused callbacks', () => {
     for (let n = 0; n < 100; n += 1) watch.unsigned(log, 'missing');
     watch.wronglySigned(log, examine);
     expect(examined).toBe(1);
+  });
+});
+
+describe('The count of lately refused callbacks', () => {
+  const start = Date.parse('2026-11-24T10:00:00.000Z');
+
+  test('holds a quarter of an hour, to ten seconds, however many come', () => {
+    let now = start;
+    const refused = countRecentlyRefused(() => now);
+    for (let second = 0; second < 3_600; second += 1) {
+      refused.add(second % 2 === 0 ? 'slash' : 'missing');
+      now += 1_000;
+    }
+    const { unsigned, wrong, first } = refused.read();
+    expect([unsigned, wrong]).toEqual([445, 445]);
+    expect(first?.toISOString()).toBe('2026-11-24T10:45:10.000Z');
+  });
+
+  test('is nothing when all is long ago', () => {
+    let now = start;
+    const refused = countRecentlyRefused(() => now);
+    for (const reason of ['token', 'another account', 'not examined', 'malformed'] as const) refused.add(reason);
+    expect(refused.read()).toEqual({ unsigned: 1, wrong: 3, first: new Date(start) });
+    now += 15 * 60_000;
+    expect(refused.read()).toEqual({ unsigned: 0, wrong: 0, first: null });
   });
 });
 
