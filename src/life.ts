@@ -55,8 +55,7 @@ export type LifeDeps = {
 
 /** The steps of a message's life, each built once: for the routes, for the claim loops, and what comes round. */
 export type Life = {
-  readonly doors: Pick<ServerDeps, 'sendMessage' | 'callbacks' | 'bulkUpdate' | 'erase' | 'poll' | 'note'>;
-  readonly doors: Pick<ServerDeps, 'sendMessage' | 'callbacks' | 'checks' | 'bulkUpdate' | 'erase' | 'note'>;
+  readonly doors: Pick<ServerDeps, 'sendMessage' | 'callbacks' | 'checks' | 'bulkUpdate' | 'erase' | 'poll' | 'note'>;
   readonly rounds: readonly Job[];
   /** Begins to claim what is due. */
   startWork(): Background;
