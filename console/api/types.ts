@@ -9,6 +9,7 @@ export type Message = { readonly uuid: string; readonly created: string; readonl
 export type Event = { readonly at: string; readonly what: string; readonly actor: string; readonly summary: string; readonly attempt?: number; readonly status_before?: string; readonly status_after?: string; readonly twilio_sid?: string; readonly http_status?: number; readonly error_code?: string; readonly parameters?: { readonly [name: string]: string } };
 export type AuditEntry = { readonly id: string; readonly at: string; readonly actor: string; readonly actor_name: string; readonly action: string; readonly message_id?: string; readonly trustomer_code?: string; readonly product_name?: string; readonly details: { readonly [name: string]: unknown } };
 export type BulkUpdateProgress = { readonly running: boolean; readonly started?: string; readonly finished?: string; readonly total: number; readonly asked: number; readonly changed: number; readonly gone: number; readonly failed: number; readonly redacted: number };
+export type Check = { readonly name: "callbacks" | "signatures" | "unresolved" | "redaction" | "twilio" | "database"; readonly title: string; readonly state: "ok" | "failing" | "unknown"; readonly reason: string; readonly since?: string };
 export type StatusCounts = { readonly data: { readonly [name: string]: { readonly [name: string]: number } }; readonly data_type: "sms_status_counts"; readonly description: string; readonly measurement_timestamp: string };
 export type DeliveryTimes = { readonly count: number; readonly median_s?: number; readonly p95_s?: number; readonly days: readonly ({ readonly day: string; readonly count: number; readonly median_s: number; readonly p95_s: number })[] };
 export type ErrorCode = { readonly code: string; readonly class: "account" | "for good" | "configuration" | "later"; readonly means: string; readonly what_to_do: string; readonly can_we_fix: "yes" | "no" | "partly"; readonly who: string };
@@ -43,6 +44,7 @@ export type Operations = {
   'GET /dhos/v1/error_counts': { query: { from: string; to: string; trustomer_code?: string; product_name?: string; error_code?: string }; answer: ErrorCounts };
   'GET /dhos/v1/delivery_times': { query: { from: string; to: string; trustomer_code?: string; product_name?: string }; answer: DeliveryTimes };
   'GET /dhos/v1/redaction_report': { query: { from: string; to: string; all_tenants?: "true" | "false" }; answer: RedactionReport };
+  'GET /dhos/v1/checks': { answer: readonly (Check)[] };
   'GET /dhos/v1/audit': { query?: { from?: string; to?: string; message_id?: string; limit?: string; cursor?: string }; answer: readonly (AuditEntry)[] };
   'POST /dhos/v1/session': { body: SignIn; answer: Session };
   'GET /dhos/v1/session': { answer: Session };

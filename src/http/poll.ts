@@ -22,7 +22,9 @@ const polled = z
     said: z
       .string()
       .optional()
-      .describe('Twilio’s word for its status; left out when Twilio does not have it any more'),
+      .describe(
+        'Twilio’s word for its status, `unknown` for a new one; left out when Twilio does not have it any more',
+      ),
     changed: z.boolean().describe('Did that bring anything new?'),
   })
   .meta({ id: 'Polled' });

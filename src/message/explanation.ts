@@ -55,7 +55,8 @@ export function explain(standing: Standing): Explanation {
     summary: [said, reasonOf(standing, error), ...asides(standing)].filter((sentence) => sentence !== '').join(' '),
     tone,
     ...waitOf(standing),
-    error,
+    // A code may stay on a message that arrived after all.
+    error: tone === 'good' ? null : error,
     actions: actionsOn(standing),
   };
 }
@@ -170,7 +171,7 @@ function wordsUnderWay(status: keyof typeof underWay, { isOld, step, twilioSid }
   return { tone: 'waiting', said: `${underWay[status]}: the patient has not got it yet, as far as Twilio has said.` };
 }
 
-/** Only where something went wrong: a code may stay on a message that arrived after all. */
+/** Only where something went wrong. */
 function reasonOf({ status, errorCode, step }: Standing, error: ErrorCode | null): string {
   if (step === 'verify' || !['undelivered', 'failed', 'error'].includes(status ?? '')) return '';
   if (error !== null) return error.means;
@@ -189,6 +190,9 @@ function waitOf(standing: Standing): Wait {
   const { step, due, status, isDeleted } = standing;
   if (status === 'unconfirmed' && !isDeleted) {
     return { waitsFor: 'an operator who looks for it in Twilio’s console and settles it', until: null };
+  }
+  if ((step === 'send' || step === 'resolve') && status !== 'accepted') {
+    return { waitsFor: 'nothing any more: its status was set from outside, and its next step is dropped', until: due };
   }
   switch (step) {
     case 'send':

@@ -4,6 +4,7 @@ import type { Pace } from '../twilio/pace.ts';
 import { evidenceOf } from './evidence.ts';
 import { recordPolled, type ToPoll } from './open-messages.ts';
 import type { EvidenceRecorded, Said } from './outcomes.ts';
+import { asStatus } from './status.ts';
 
 export type PollNowDeps = {
   readonly db: Db;
@@ -15,7 +16,7 @@ export type PollNowDeps = {
   readonly onAsked: (how: 'fetch', result: 'changed' | 'no news' | 'gone' | 'failed', count: number) => void;
 };
 
-/** What Twilio said, in its word; null: it does not have the message any more. */
+/** `said`: Twilio's word, `unknown` for one that this service does not know; null: Twilio does not have the message any more. */
 export type PolledNow =
   | { readonly kind: 'asked'; readonly said: string | null; readonly isChanged: boolean }
   /** Twilio did not tell, or was not asked because it is in trouble. */
@@ -37,7 +38,7 @@ export async function pollNow(deps: PollNowDeps, message: ToPoll): Promise<Polle
       const evidence = evidenceOf({ ...fetched.message, sid: message.twilioSid }, 'fetch', deps.isQuiet);
       const { isChanged } = await deps.record({ uuid: message.uuid, attempt: null, evidence });
       onAsked('fetch', isChanged ? 'changed' : 'no news', 1);
-      return { kind: 'asked', said: fetched.message.status, isChanged };
+      return { kind: 'asked', said: asStatus(fetched.message.status) ?? 'unknown', isChanged };
     }
     case 'gone':
       pace.note({ isTrouble: false });

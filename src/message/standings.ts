@@ -12,7 +12,7 @@ export async function findStanding(db: Db, uuid: string, reach: Reach): Promise<
   const { rows } = await db.query<Row>({
     name: 'find-standing',
     text: `
-      SELECT ${utcNow} AS now, status, twilio_sid AS "twilioSid", m.error_code AS "errorCode", step, due, unresolved,
+      SELECT ${utcNow} AS now, status, m.twilio_sid AS "twilioSid", m.error_code AS "errorCode", step, due, unresolved,
         ${horizon('m')} AS "sendBy", (placeholder AND status = 'sent') IS TRUE AS "isPlaceholder",
         (polls >= ${SILENT_AT_POLL} OR coalesce(handed_over, created) < ${utcNow} - interval '72 hours') IS TRUE AS "isOld",
         deleted IS NOT NULL AS "isDeleted",

@@ -136,11 +136,18 @@ async function readEverything(): Promise<void> {
     if (path !== '/openapi.json') expect((await call(path, {}, true)).status).toBe(200);
   }
   await call(`/dhos/v1/sms/bulk_update`, { method: 'POST' }, true);
+  await call('/dhos/v1/error_counts?from=2020-01-01T00:00:00Z&to=2099-01-01T00:00:00Z', {}, true);
+  await call(`/dhos/v1/sms/${uuid}/send_again`, {
+    method: 'POST',
+    headers: { 'idempotency-key': `${idempotencyKey}-3` },
+  });
   expect((await call(`/dhos/v1/sms/${uuid}`, { method: 'DELETE', headers: tenant })).status).toBe(200);
   const other = uuidIn(await post(message()));
   expect((await call(`/dhos/v1/sms/${other}?erase=true`, { method: 'DELETE', headers: tenant })).status).toBe(200);
   for (const { uuid: any } of await postgres.query<{ uuid: string }>('SELECT uuid FROM message')) {
     await call(`/dhos/v1/sms/${any}/events`, {}, true);
+    await call(`/dhos/v1/sms/${any}/explanation`, {}, true);
+    await call(`/dhos/v1/sms/${any}/poll`, { method: 'POST' });
   }
 }
 
