@@ -16,7 +16,7 @@ const tables =
 /** words ← edges ← tables ← steps ← doors ← roots: who is further right may import who is further left. */
 function layerOf(file: string): number {
   if (
-    /^src\/tenant\/(caller|api-key)\.ts$|^src\/message\/(status|message|phone-number|permitted|evidence|keyed-hash|sealing|twilio-log|poll-schedule|list-reach|masked|search-term|explanation|explained-actions|duration-in-words)\.ts$|^src\/twilio\/error-codes\.ts$/.test(
+    /^src\/tenant\/(caller|api-key)\.ts$|^src\/message\/(status|message|phone-number|permitted|evidence|keyed-hash|sealing|twilio-log|poll-schedule|list-reach|masked|search-term|explanation|explained-actions|duration-in-words)\.ts$|^src\/twilio\/error-(codes|table)\.ts$/.test(
       file,
     )
   )

@@ -81,16 +81,13 @@ function Why({ message, explanation }: { readonly message: Message; readonly exp
       )}
       {error !== undefined && (
         <dl>
-          <dt>
-            Error <a href={link(`/errors/${error.code}`)}>{error.code}</a>
-          </dt>
-          <dd>{error.means}</dd>
-          <dt>What to do</dt>
-          <dd>{error.what_to_do}</dd>
-          <dt>Can we fix it?</dt>
-          <dd>
+          <Fact name="Why">
+            {error.means} <a href={link(`/errors/${error.code}`)}>Error {error.code}</a>
+          </Fact>
+          <Fact name="What to do">{error.what_to_do}</Fact>
+          <Fact name="Can we fix it?">
             <Mark tone={error.can_we_fix === 'no' ? 'neutral' : 'waiting'}>{error.can_we_fix}</Mark> {error.who}
-          </dd>
+          </Fact>
         </dl>
       )}
     </section>

@@ -1,6 +1,5 @@
 import type { Answer } from '../api/client.ts';
 import { Status, Time } from '../parts/marks.tsx';
-import { useLink } from '../place.ts';
 import { spanInWords } from '../times.ts';
 
 type Happening = Answer<'GET /dhos/v1/sms/{message_id}/events'>[number];
@@ -40,29 +39,22 @@ function Gap({ before, event }: { readonly before: Happening | undefined; readon
   return ms < GAP_MS ? null : <p class="gap">{spanInWords(ms)} later</p>;
 }
 
+/** Of a callback what Twilio sent, of an attempt what it answered; of the rest there is nothing more to say. */
 function Details({ event }: { readonly event: Happening }) {
-  const link = useLink();
-  const { attempt, http_status, twilio_sid, error_code, parameters = {} } = event;
-  const facts: [string, string][] = [
-    ...(attempt === undefined ? [] : [['Attempt', String(attempt)] as [string, string]]),
-    ...(http_status === undefined ? [] : [['Twilio answered', `HTTP ${http_status}`] as [string, string]]),
-    ...(twilio_sid === undefined ? [] : [['SID', twilio_sid] as [string, string]]),
-    ...Object.entries(parameters),
-  ];
-  if (facts.length === 0 && error_code === undefined) return null;
+  const { what, attempt, http_status, twilio_sid, error_code, parameters } = event;
+  if (http_status === undefined && error_code === undefined && parameters === undefined) return null;
+  const facts = {
+    ...(attempt !== undefined && { Attempt: String(attempt) }),
+    ...(http_status !== undefined && { 'HTTP status': String(http_status) }),
+    ...(twilio_sid !== undefined && { SID: twilio_sid }),
+    ...(error_code !== undefined && { 'Error code': error_code }),
+    ...parameters,
+  };
   return (
     <details>
-      <summary>{event.what === 'callback' ? 'What Twilio sent' : 'What Twilio answered'}</summary>
+      <summary>{what === 'callback' ? 'What Twilio sent' : 'What Twilio answered'}</summary>
       <dl class="details">
-        {error_code !== undefined && (
-          <div>
-            <dt>Error code</dt>
-            <dd>
-              <a href={link(`/errors/${encodeURIComponent(error_code)}`)}>{error_code}</a>
-            </dd>
-          </div>
-        )}
-        {facts.map(([name, value]) => (
+        {Object.entries(facts).map(([name, value]) => (
           <div key={name}>
             <dt>{name}</dt>
             <dd class="id">{value}</dd>

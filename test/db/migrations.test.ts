@@ -222,9 +222,10 @@ describe('migrating down', () => {
       );
     await expect(insertSession('NULL')).rejects.toThrow('a_session_ends');
     await insertSession("now() + interval '1 hour'");
+    await downTo(url, 7);
     expect(await migrateDown(url)).toEqual([all[6]]);
     expect((await execute(url, 'SELECT id FROM api_key')).rows).toEqual([{ id: '0123456789ab' }]);
-    expect(await migrateUp(url)).toEqual([all[6]]);
+    expect(await migrateUp(url)).toEqual(all.slice(6));
   });
 
   test('step 4 forgets who is to be polled or redacted, keeps every other step, and makes the dropped indexes again', async () => {
@@ -475,9 +476,6 @@ describe('npm run migrate', () => {
     expect([code, output]).toEqual([1, '']);
     expect(error).toMatch(/^Migrating down would leave 1 sealed texts .*lose=yes\n$/);
     expect(await run({ DATABASE_URL: url }, 'down', '--lose-data')).toEqual([0, `taken back ${all[5]}\n`, '']);
-    await execute(url, insertStatement("'SM1'", { ended: 'now()' }));
-    expect(error).toMatch(/^Migrating down would lose when 1 messages ended.*lose=yes\n$/);
-    expect(await run({ DATABASE_URL: url }, 'down', '--lose-data')).toEqual([0, `taken back ${all.at(-1)}\n`, '']);
   });
 
   test('without DATABASE_* it migrates the embedded database in DATA_DIR', async () => {
