@@ -21,6 +21,8 @@ const classes = [
   { class: 'later', name: 'for now', tone: 'waiting' },
 ] as const;
 
+const markOf = { account: 'bad', configuration: 'bad', 'for good': 'neutral', later: 'waiting' } as const;
+
 export function nameOfClass(word: ErrorCode['class']): string {
   return classes.find((each) => each.class === word)?.name ?? word;
 }
@@ -99,6 +101,7 @@ function CodeTable({
           <th scope="col">day by day</th>
           <th scope="col">what it means</th>
           <th scope="col">kind</th>
+          <th scope="col">can we fix it?</th>
         </tr>
       </thead>
       <tbody>
@@ -117,10 +120,9 @@ function CodeTable({
                 </td>
                 <td data-name="what it means">{known?.means ?? 'This service does not know this code.'}</td>
                 <td data-name="kind">
-                  {known !== undefined && (
-                    <Mark tone={known.can_we_fix === 'no' ? 'neutral' : 'waiting'}>{nameOfClass(known.class)}</Mark>
-                  )}
+                  {known !== undefined && <Mark tone={markOf[known.class]}>{nameOfClass(known.class)}</Mark>}
                 </td>
+                <td data-name="can we fix it">{known?.can_we_fix ?? 'not known'}</td>
               </tr>
             );
           })}

@@ -1,3 +1,4 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { dayInWords, longDayInWords } from '../times.ts';
 import { count } from '../words.ts';
 
@@ -5,13 +6,27 @@ import { count } from '../words.ts';
 
 export type Series = { readonly name: string; readonly tone: string; readonly values: readonly number[] };
 
-const WIDTH = 720;
 const HEIGHT = 200;
 const LEFT = 44;
 const BOTTOM = 22;
 const TOP = 8;
+/** So wide is the name of a day. */
+const LABEL = 56;
 /** Half of the last day's name. */
 const RIGHT = 14;
+
+/** Drawn as wide as its place is, so that words keep their size on a telephone. */
+function useWidth() {
+  const place = useRef<HTMLElement>(null);
+  const [width, setWidth] = useState(720);
+  useEffect(() => {
+    if (place.current === null) return;
+    const watch = new ResizeObserver(([entry]) => setWidth(Math.max(240, Math.round(entry?.contentRect.width ?? 720))));
+    watch.observe(place.current);
+    return () => watch.disconnect();
+  }, []);
+  return { place, width };
+}
 
 /** A stacked bar a day. The table beside it says the same in numbers. */
 export function DayBars({
@@ -25,14 +40,15 @@ export function DayBars({
   readonly series: readonly Series[];
   readonly unit: string;
 }) {
+  const { place, width } = useWidth();
   const totals = days.map((_, n) => series.reduce((sum, { values }) => sum + (values[n] ?? 0), 0));
   const top = niceTop(Math.max(...totals, 1));
-  const step = (WIDTH - LEFT - RIGHT) / days.length;
+  const step = (width - LEFT - RIGHT) / days.length;
   const y = (value: number) => HEIGHT - BOTTOM - (value / top) * (HEIGHT - BOTTOM - TOP);
   return (
-    <figure class="chart">
-      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`${title}; the table below has the numbers`}>
-        <Axis top={top} y={y} />
+    <figure class="chart" ref={place}>
+      <svg viewBox={`0 0 ${width} ${HEIGHT}`} role="img" aria-label={`${title}; the table below has the numbers`}>
+        <Axis top={top} y={y} width={width} />
         {days.map((day, n) => (
           <g key={day}>
             <title>{`${longDayInWords(day)}: ${series.map(({ name, values }) => `${name} ${count(values[n] ?? 0)}`).join(', ')}`}</title>
@@ -75,13 +91,14 @@ export function DayLines({
   readonly unit: string;
   readonly show: (value: number) => string;
 }) {
+  const { place, width } = useWidth();
   const top = niceTop(Math.max(1, ...series.flatMap(({ values }) => values.map((value) => value ?? 0))));
-  const step = (WIDTH - LEFT - RIGHT) / days.length;
+  const step = (width - LEFT - RIGHT) / days.length;
   const y = (value: number) => HEIGHT - BOTTOM - (value / top) * (HEIGHT - BOTTOM - TOP);
   return (
-    <figure class="chart">
-      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`${title}; the table below has the numbers`}>
-        <Axis top={top} y={y} show={show} />
+    <figure class="chart" ref={place}>
+      <svg viewBox={`0 0 ${width} ${HEIGHT}`} role="img" aria-label={`${title}; the table below has the numbers`}>
+        <Axis top={top} y={y} width={width} show={show} />
         {series.map(({ name, tone, values }) => (
           <g key={name} class={`line ${tone}`}>
             <path d={pathOf(values, (n) => LEFT + (n + 0.5) * step, y)} />
@@ -121,17 +138,19 @@ function pathOf(values: readonly (number | null)[], x: (n: number) => number, y:
 function Axis({
   top,
   y,
+  width,
   show = count,
 }: {
   readonly top: number;
   readonly y: (value: number) => number;
+  readonly width: number;
   readonly show?: (value: number) => string;
 }) {
   return (
     <g class="axis">
       {[0, top / 2, top].map((value) => (
         <g key={value}>
-          <line x1={LEFT} x2={WIDTH} y1={y(value)} y2={y(value)} />
+          <line x1={LEFT} x2={width} y1={y(value)} y2={y(value)} />
           <text x={LEFT - 6} y={y(value) + 4} text-anchor="end">
             {value === 0 ? '0' : show(value)}
           </text>
@@ -142,7 +161,7 @@ function Axis({
 }
 
 function DayLabels({ days, step }: { readonly days: readonly string[]; readonly step: number }) {
-  const every = Math.max(1, Math.ceil(days.length / 8));
+  const every = Math.max(1, Math.ceil(LABEL / step));
   return (
     <g class="axis">
       {days.map((day, n) =>
