@@ -1,6 +1,6 @@
 # Every target is a thin line over an npm script; `make install` runs by itself when package-lock.json has changed.
 .DEFAULT_GOAL := default
-.PHONY: default help install run test lint check bench chaos chaos-control kill-matrix storm rolling-restarts fuzz integration debug openapi readme migrate migrate-down migration update sbom clean
+.PHONY: default help install run test lint check bench chaos chaos-control kill-matrix storm rolling-restarts fuzz integration debug openapi readme migrate migrate-down migration update sbom clean test-browser screenshots
 installed := node_modules/.installed
 
 default: check ## Check everything, then run the tests with coverage
@@ -55,14 +55,15 @@ rolling-restarts: install ## 20 deploys under load, without a failed request
 fuzz: install ## 100,000 requests made from the OpenAPI document, good and bad, and bytes that are no HTTP (REQUESTS=100000 SEED=1)
 	npm run --silent fuzz -- --requests $(REQUESTS) --seed $(SEED)
 
+# Debian's; elsewhere name another: make test-browser CHROMIUM=/path/to/chromium
+export CHROMIUM ?= /usr/bin/chromium
+
 test-browser: install $(CHROMIUM) ## Play an operator's day in the console, in Chromium
 	npm run --silent test:browser
 
 screenshots: install $(CHROMIUM) ## Write docs/screenshots from a seeded run
 	SCREENSHOTS=docs/screenshots npm run --silent test:browser -- test/browser/screenshots.browser.ts
 
-# Debian's; elsewhere name another: make test-browser CHROMIUM=/path/to/chromium
-export CHROMIUM ?= /usr/bin/chromium
 $(CHROMIUM):
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then apt-get update -qq && apt-get install -qq -y chromium > /dev/null; \
 	else echo "The browser tests need Chromium at $(CHROMIUM): install it (Debian: apt-get install chromium), or say CHROMIUM=..."; exit 1; fi

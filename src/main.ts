@@ -59,6 +59,8 @@ ${twilio}
       -d '{"sender":"+447700900001","receiver":"+447700900123","content":"Your appointment is on Monday at 10:00."}'
   See all texts:
     curl -s ${baseUrl}/dhos/v1/sms -H 'X-Trustomer: OUH' -H 'X-Product: GDM'
+  Look at them in a browser:
+    ${baseUrl}/console/
   The API, described and to try out:
     ${baseUrl}/ui/
 

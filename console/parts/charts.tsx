@@ -13,7 +13,7 @@ const TOP = 8;
 /** So wide is the name of a day. */
 const LABEL = 56;
 /** Half of the last day's name. */
-const RIGHT = 14;
+const RIGHT = 20;
 
 /** Drawn as wide as its place is, so that words keep their size on a telephone. */
 function useWidth() {
