@@ -8,35 +8,39 @@ type Happening = Answer<'GET /dhos/v1/sms/{message_id}/events'>[number];
 export function Timeline({ events }: { readonly events: readonly Happening[] }) {
   return (
     <ol class="timeline">
-      {events.map((event, n) => (
-        <li key={`${event.at} ${n}`} class={event.actor}>
-          <Gap before={events[n - 1]} event={event} />
-          <div class="what">
-            <Time at={event.at} /> <span class="soft">· {event.actor}</span>
-            <p>
-              {event.summary}
-              {event.status_after !== undefined && event.status_after !== event.status_before && (
-                <>
-                  {' '}
-                  <Status status={event.status_after} />
-                </>
-              )}
-            </p>
-            <Details event={event} />
-          </div>
-        </li>
-      ))}
+      {events.map((event, n) => {
+        const gapMs = gapBefore(events[n - 1], event);
+        return (
+          <li key={`${event.at} ${n}`} class={event.actor}>
+            {gapMs >= LONG_MS && <p class="gap">{spanInWords(gapMs)} later</p>}
+            <div class="what">
+              <Time at={event.at} />
+              <span class="soft">
+                {gapMs > 0 && gapMs < LONG_MS && ` · ${spanInWords(gapMs)} later`} · {event.actor}
+              </span>
+              <p>
+                {event.summary}
+                {event.status_after !== undefined && event.status_after !== event.status_before && (
+                  <>
+                    {' '}
+                    <Status status={event.status_after} />
+                  </>
+                )}
+              </p>
+              <Details event={event} />
+            </div>
+          </li>
+        );
+      })}
     </ol>
   );
 }
 
-/** Shorter gaps say nothing. */
-const GAP_MS = 1_000;
+/** From here on a gap stands between the two, for the eye. */
+const LONG_MS = 10_000;
 
-function Gap({ before, event }: { readonly before: Happening | undefined; readonly event: Happening }) {
-  if (before === undefined) return null;
-  const ms = new Date(event.at).getTime() - new Date(before.at).getTime();
-  return ms < GAP_MS ? null : <p class="gap">{spanInWords(ms)} later</p>;
+function gapBefore(before: Happening | undefined, { at }: Happening): number {
+  return before === undefined ? 0 : new Date(at).getTime() - new Date(before.at).getTime();
 }
 
 /** Of a callback what Twilio sent, of an attempt what it answered; of the rest there is nothing more to say. */
