@@ -23,7 +23,9 @@ function layerOf(file: string): number {
     return 0;
   if (
     /^src\/(twilio|db|simulator)\//.test(file) ||
-    /^src\/(config|config-limits|config-sending|variables|errors|clock|log|log-fields|version|metrics)\.ts$/.test(file)
+    /^src\/(config|config-database|config-limits|config-sending|config-twilio|variables|errors|clock|log|log-fields|version|metrics)\.ts$/.test(
+      file,
+    )
   )
     return 1;
   if (tables.test(file)) return 2;
@@ -76,7 +78,7 @@ describe('the map of the code', () => {
       )
       .filter(({ to }) => !to.startsWith('src/cli/'));
     const own = /^src\/(config|clock|errors)\.ts$/;
-    const ofDoctor = /^src\/(config|clock|errors|version)\.ts$|^src\/(db|twilio)\//;
+    const ofDoctor = /^src\/(config|config-database|config-twilio|clock|errors|version)\.ts$|^src\/(db|twilio)\//;
     const ofKeys = /^src\/(config|errors)\.ts$|^src\/(db|tenant)\//;
     const ofRotation = /^src\/config\.ts$|^src\/db\/|^src\/message\/(sealing|reseal)\.ts$/;
     const ofFile = new Map([

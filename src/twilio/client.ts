@@ -1,4 +1,4 @@
-import type { TwilioConfig } from '../config.ts';
+import type { TwilioConfig } from '../config-twilio.ts';
 import { type Exchange, openTransport, type TwilioRequest } from './exchange.ts';
 import {
   type CreateOutcome,

@@ -1,4 +1,5 @@
-import type { Config, TwilioConfig } from '../../config.ts';
+import type { Config } from '../../config.ts';
+import type { TwilioConfig } from '../../config-twilio.ts';
 import { statusCallbackUrl } from '../../twilio/callback-url.ts';
 import { sign, signedPartOf, withoutFragment } from '../../twilio/signature.ts';
 import { type Api, askAddress, type Reply } from '../api.ts';

@@ -1,5 +1,5 @@
 import { systemClock, within } from '../../clock.ts';
-import type { DatabaseConfig } from '../../config.ts';
+import type { DatabaseConfig } from '../../config-database.ts';
 import { type Db, openDb } from '../../db/db.ts';
 import { checkDatabase as checkMigrations } from '../../db/installation.ts';
 import { failed, ok, type Result, skipped } from './finding.ts';

@@ -1,4 +1,4 @@
-import type { TwilioConfig } from '../../config.ts';
+import type { TwilioConfig } from '../../config-twilio.ts';
 import { openTwilioClient } from '../../twilio/client.ts';
 import { failed, ok, type Result, skipped } from './finding.ts';
 
