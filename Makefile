@@ -1,6 +1,6 @@
 # Every target is a thin line over an npm script; `make install` runs by itself when package-lock.json has changed.
 .DEFAULT_GOAL := default
-.PHONY: default help install run test lint check bench chaos chaos-control kill-matrix storm rolling-restarts fuzz integration debug openapi readme migrate migrate-down migration update sbom clean test-browser screenshots
+.PHONY: default help install run test lint check bench chaos chaos-control kill-matrix storm rolling-restarts fuzz soak integration debug openapi readme migrate migrate-down migration update sbom clean test-browser screenshots
 installed := node_modules/.installed
 
 default: check ## Check everything, then run the tests with coverage
@@ -36,6 +36,7 @@ SEED ?= 1
 RUNS ?= 10
 DURATION ?= 60
 REQUESTS ?= 100000
+SECONDS ?= 600
 
 chaos: install ## Prove the guarantees under kill -9, crashes and lost answers (MESSAGES=2000 SEED=1)
 	npm run --silent chaos -- --messages $(MESSAGES) --seed $(SEED)
@@ -54,6 +55,9 @@ rolling-restarts: install ## 20 deploys under load, without a failed request
 
 fuzz: install ## 100,000 requests made from the OpenAPI document, good and bad, and bytes that are no HTTP (REQUESTS=100000 SEED=1)
 	npm run --silent fuzz -- --requests $(REQUESTS) --seed $(SEED)
+
+soak: install ## Mixed load on a bad day at Twilio: memory, event loop, tables, slowest statements (SECONDS=600 SEED=1)
+	npm run --silent soak -- --seconds $(SECONDS) --seed $(SEED)
 
 # Debian's; elsewhere name another: make test-browser CHROMIUM=/path/to/chromium
 export CHROMIUM ?= /usr/bin/chromium
