@@ -77,5 +77,6 @@ export function share(part: number, whole: number): string {
   if (whole === 0) return '–';
   const percent = (100 * part) / whole;
   if (part > 0 && percent < 0.1) return '< 0.1 %';
+  if (part < whole && percent > 99.9) return '> 99.9 %';
   return `${percent === 100 || percent === 0 ? percent.toFixed(0) : percent.toFixed(1)} %`;
 }

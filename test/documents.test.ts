@@ -1,5 +1,6 @@
 import { globSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { apiTypes } from '../scripts/api-types.ts';
 import { readmeParts, withParts } from '../scripts/readme-parts.ts';
 import { startTestService, type TestService } from './support/service.ts';
 
@@ -15,6 +16,10 @@ const read = (file: string) => readFileSync(new URL(`../${file}`, import.meta.ur
 test('docs/openapi.yaml is what the service serves (else: make openapi)', async () => {
   const served = await service.call('/openapi.yaml');
   expect(read('docs/openapi.yaml')).toBe(served.text);
+});
+
+test('the types of the console are those of the API (else: make openapi)', () => {
+  expect(read('console/api/types.ts')).toBe(apiTypes(read('docs/openapi.yaml')));
 });
 
 test('the generated parts of the README are what the code says (else: make readme)', async () => {
