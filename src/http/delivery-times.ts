@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Db } from '../db/db.ts';
-import { MOST_LOOKED_AT, measureDeliveryTimes } from '../message/delivery-times.ts';
+import { MOST_A_DAY, MOST_DAYS, MOST_READ_A_DAY, measureDeliveryTimes } from '../message/delivery-times.ts';
 import type { HttpApp } from './app-type.ts';
 import { countedFor } from './counts.ts';
 import { instant, tenantWord } from './fields.ts';
@@ -20,8 +20,8 @@ const deliveryTimes = z
     count: z
       .int()
       .describe(
-        `How many deliveries were measured: at most the newest ${MOST_LOOKED_AT.toLocaleString('en')} messages of this time that were ` +
-          'delivered are looked at, so days before the first one listed may have had deliveries, too',
+        `How many deliveries were measured: of each UTC day at most the newest ${MOST_A_DAY}, of the newest ${MOST_DAYS} days of this time ` +
+          `that have messages. Of all tenants together they are looked for among a day’s newest ${MOST_READ_A_DAY.toLocaleString('en')} messages`,
       ),
     median_s: seconds.optional().describe('Half of them took longer than so many seconds'),
     p95_s: seconds.optional().describe('One in twenty took longer'),

@@ -2,7 +2,13 @@ import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Db, openDb } from '../../src/db/db.ts';
-import { type DeliveryTimes, MOST_LOOKED_AT, measureDeliveryTimes } from '../../src/message/delivery-times.ts';
+import {
+  type DeliveryTimes,
+  MOST_A_DAY,
+  MOST_DAYS,
+  MOST_READ_A_DAY,
+  measureDeliveryTimes,
+} from '../../src/message/delivery-times.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 
 /** Delivery times against a computation that knows nothing of SQL. Times are milliseconds since 1970. */
@@ -161,20 +167,52 @@ describe('Delivery times', () => {
     TAKES_MS,
   );
 
-  test('look at the newest 5,000 delivered ones and no further back, whose tenant they may be', async () => {
+  const delivered = (n: number, created: number): Row => ({
+    trust: trusts[n % 3] ?? '',
+    product: 'gdm',
+    status: n % 7 === 0 ? 'read' : 'delivered',
+    created,
+    handedOver: 0,
+    ended: n,
+    isDeleted: false,
+  });
+  const whole = { from: first, to: first + 4 * DAY_MS - 1, trust: null, product: null };
+
+  test.each([null, 'gdm'])(
+    'look at the newest 200 delivered ones of each day, whose they may be (product: %s)',
+    async (product) => {
+      await db.query({ text: 'TRUNCATE message' });
+      const rowsOf = (day: number) =>
+        Array.from({ length: MOST_A_DAY + 150 }, (_, n) => delivered(n * (day + 1), first + day * DAY_MS + n * 1000));
+      const days = [0, 1, 3].map(rowsOf);
+      await insert(days.flat());
+      const question = { ...whole, product };
+      const newest = days.flatMap((rows) => rows.slice(-MOST_A_DAY));
+      expect(await measure(question)).toEqual(close(naively(newest, question)));
+    },
+  );
+
+  test('look no further back than 92 days that have messages, however far apart they are', async () => {
     await db.query({ text: 'TRUNCATE message' });
-    const delivered = (n: number): Row => ({
-      trust: trusts[n % 3] ?? '',
-      product: 'gdm',
-      status: n % 7 === 0 ? 'read' : 'delivered',
-      created: first + n * 1000,
-      handedOver: 0,
-      ended: n,
-      isDeleted: false,
-    });
-    const rows = Array.from({ length: MOST_LOOKED_AT + 1_000 }, (_, n) => delivered(n));
+    const rows = Array.from({ length: MOST_DAYS + 3 }, (_, n) => delivered(n, first - 10 * n * DAY_MS));
     await insert(rows);
-    const whole = { from: first, to: first + 4 * DAY_MS, trust: null, product: null };
-    expect(await measure(whole)).toEqual(close(naively(rows.slice(-MOST_LOOKED_AT), whole)));
+    for (const trust of [null, 'ouh']) {
+      const question = { ...whole, from: first - 10_000 * DAY_MS, trust };
+      const newest = trust === null ? rows.slice(0, MOST_DAYS) : rows;
+      expect(await measure(question)).toEqual(close(naively(newest, question)));
+    }
+  });
+
+  test('of everybody’s messages, are looked for among the newest 1,000 of a day', async () => {
+    await db.query({ text: 'TRUNCATE message' });
+    const early = Array.from({ length: 20 }, (_, n) => delivered(n, first + n));
+    const failed = Array.from({ length: MOST_READ_A_DAY - 5 }, (_, n) => ({
+      ...delivered(n, first + 1000 + n),
+      status: 'undelivered',
+    }));
+    await insert([...early, ...failed]);
+    expect(await measure(whole)).toEqual(close(naively(early.slice(-5), whole)));
+    const ofOne = { ...whole, product: 'gdm' };
+    expect(await measure(ofOne)).toEqual(close(naively(early, ofOne)));
   });
 });
