@@ -2,12 +2,16 @@ type Query = (text: string, values?: unknown[]) => Promise<unknown>;
 
 /**
  * A past for the console to show: so many messages over the last days, of a few trusts, most delivered, some not, as days and
- * hours go. The same each time, but for the date. Every number is one that is kept for fiction.
+ * hours go; a trust that is named twice has twice as many. The same each time, but for the date. Every number is one that is kept
+ * for fiction.
  */
-export async function seedPast(query: Query, { messages = 20_000, days = 30 } = {}): Promise<void> {
+export async function seedPast(
+  query: Query,
+  { messages = 20_000, days = 30, trusts = ['ouh', 'ouh', 'ouh', 'tvh', 'tvh', 'rbh'] } = {},
+): Promise<void> {
   // They have had their life: nobody is to take them up.
   await query('ALTER TABLE message DISABLE TRIGGER USER');
-  await query(insert, [messages, days]);
+  await query(insert, [messages, days, trusts]);
   await query('ALTER TABLE message ENABLE TRIGGER USER');
   await query('ANALYZE message');
 }
@@ -46,7 +50,7 @@ const insert = `
          status,
          CASE WHEN status NOT IN ('error', 'unconfirmed') THEN 'SM' || md5('s' || n) END,
          CASE WHEN status NOT IN ('error', 'unconfirmed', 'canceled') THEN to_char(handed_over, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') END,
-         (ARRAY['ouh', 'ouh', 'ouh', 'tvh', 'tvh', 'rbh'])[n % 6 + 1], CASE WHEN n % 5 = 0 THEN 'send' ELSE 'gdm' END,
+         ($3::varchar[])[n % cardinality($3::varchar[]) + 1], CASE WHEN n % 5 = 0 THEN 'send' ELSE 'gdm' END,
          CASE status WHEN 'undelivered' THEN (ARRAY['30003', '30003', '30003', '30005', '30006', '30007'])[(c * 6)::int % 6 + 1]
                      WHEN 'failed' THEN '30008'
                      WHEN 'error' THEN (ARRAY['21610', '21610', '21211', '21408', '21614'])[(c * 5)::int % 5 + 1] END,
@@ -54,4 +58,4 @@ const insert = `
          CASE WHEN status NOT IN ('error', 'unconfirmed') THEN handed_over END,
          CASE WHEN status IN ('delivered', 'undelivered', 'failed', 'canceled') THEN ended END,
          1
-  FROM timed`;
+  FROM timed ORDER BY created`;

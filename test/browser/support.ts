@@ -5,7 +5,7 @@ import { createKey } from '../support/keys.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 
 /** The console as an operator has it: built, served by the service, in Debian's Chromium. */
-const consoleFolder = path.resolve(import.meta.dirname, '../../dist/console');
+export const consoleFolder = path.resolve(import.meta.dirname, '../../dist/console');
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 export function openBrowser(): Promise<Browser> {
