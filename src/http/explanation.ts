@@ -59,7 +59,7 @@ export function explanationRoute(app: HttpApp, { db }: { readonly db: Db }): voi
       schema: {
         summary: 'How a message stands, in plain words',
         description:
-          'What it waits for, what its error means, and what can be done about it at what risk. Holds neither text nor number. Also of a deleted message.',
+          'What it waits for, what its error means, and what can be done about it at what risk. Holds neither text nor number.',
         tags: ['sms'],
         params: messageId,
         querystring: noQuery,

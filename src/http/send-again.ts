@@ -2,8 +2,8 @@ import type { FastifyBaseLogger } from 'fastify';
 import { Refusal } from '../errors.ts';
 import { recordSentAgain } from '../message/events.ts';
 import { whyNotSendAgain } from '../message/explained-actions.ts';
+import { findMessage } from '../message/find.ts';
 import type { Message, MessageRequest, Reach } from '../message/message.ts';
-import { getMessageWithin } from '../message/messages.ts';
 import { toE164 } from '../message/phone-number.ts';
 import { findStanding } from '../message/standings.ts';
 import { authorOf, reachOf, viewOf } from '../tenant/caller.ts';
@@ -52,7 +52,7 @@ async function findToSendAgain({ db }: SendMessageDeps, uuid: string, reach: Rea
   if (standing === null) throw noSuchMessage();
   const reason = whyNotSendAgain(standing);
   if (reason !== null) throw new Refusal('conflict', reason);
-  const message = await getMessageWithin(db, uuid, reach);
+  const message = await findMessage(db, uuid, reach);
   if (message === null) throw noSuchMessage();
   // Emptied in between.
   if (message.content_emptied !== null || message.number_emptied !== null) {

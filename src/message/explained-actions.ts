@@ -15,7 +15,7 @@ export function actionsOn(standing: Standing): Action[] {
   return [
     asAction('poll', whyNotPoll(standing), 'None: Twilio is only asked how it stands, and what it says is recorded.'),
     asAction('send_again', whyNotSendAgain(standing), riskOfSendingAgain(standing)),
-    asAction('delete', whyNotDelete(standing), riskOfDeleting(standing)),
+    asAction('delete', null, riskOfDeleting(standing)),
     asAction('erase', whyNotErase(standing), RISK_OF_ERASING),
     asAction('settle', whyNotSettle(standing), RISK_OF_SETTLING),
   ];
@@ -25,21 +25,14 @@ function asAction(action: Action['action'], reason: string | null, risk: string)
   return { action, possible: reason === null, reason, risk };
 }
 
-const IS_DELETED = 'It is deleted.';
-
-function whyNotPoll({ isDeleted, twilioSid }: Standing): string | null {
-  if (isDeleted) return IS_DELETED;
+function whyNotPoll({ twilioSid }: Standing): string | null {
   return twilioSid === null ? 'It has no SID: Twilio cannot be asked about it.' : null;
 }
 
 /** The same as POST …/send_again refuses. */
 export function whyNotSendAgain(
-  standing: Pick<
-    Standing,
-    'isDeleted' | 'isTextGone' | 'isNumberGone' | 'unresolved' | 'step' | 'status' | 'twilioSid'
-  >,
+  standing: Pick<Standing, 'isTextGone' | 'isNumberGone' | 'unresolved' | 'step'>,
 ): string | null {
-  if (standing.isDeleted) return IS_DELETED;
   if (standing.isTextGone) return 'Its text is emptied here: there is nothing to send.';
   if (standing.isNumberGone) return 'Its number is emptied here: there is nobody to send it to.';
   if (standing.unresolved || standing.step === 'resolve') {
@@ -75,10 +68,6 @@ function willFailAgain(errorCode: string | null): string {
   return isSame ? ' Unless its cause is mended, it will fail again.' : '';
 }
 
-function whyNotDelete({ isDeleted }: Standing): string | null {
-  return isDeleted ? 'It is deleted already.' : null;
-}
-
 function riskOfDeleting({ step }: Standing): string {
   const forGood = 'It is hidden from everybody and not counted any more, and that cannot be undone.';
   return step === 'send'
@@ -86,10 +75,8 @@ function riskOfDeleting({ step }: Standing): string {
     : `${forGood} It calls nothing back: what Twilio has may still reach the patient.`;
 }
 
-function whyNotErase(standing: Standing): string | null {
-  const { isDeleted, isTextGone, isNumberGone, unresolved, step } = standing;
-  if (isDeleted && isTextGone && isNumberGone) return 'It is deleted and emptied already.';
-  if (unresolved || step === 'resolve' || step === 'look back' || (step === 'send' && isDeleted)) {
+function whyNotErase({ unresolved, step }: Standing): string | null {
+  if (unresolved || step === 'resolve' || step === 'look back') {
     return 'Whether Twilio has it is being found out, for which its text is needed.';
   }
   return null;
@@ -98,8 +85,7 @@ function whyNotErase(standing: Standing): string | null {
 const RISK_OF_ERASING =
   'It is hidden from everybody, one that waits to be sent is cancelled, and its text and number cannot be had back by anybody: it cannot be sent again, and where it went cannot be shown.';
 
-function whyNotSettle({ isDeleted, status }: Standing): string | null {
-  if (isDeleted) return IS_DELETED;
+function whyNotSettle({ status }: Standing): string | null {
   return status === 'unconfirmed' ? null : 'Only an unconfirmed message can be settled.';
 }
 

@@ -18,7 +18,6 @@ export type Standing = {
   readonly isPlaceholder: boolean;
   /** Handed to Twilio more than 72 hours ago. */
   readonly isOld: boolean;
-  readonly isDeleted: boolean;
   readonly isTextGone: boolean;
   readonly isNumberGone: boolean;
   /** Twilio may or may not have an identical text. */
@@ -52,7 +51,7 @@ export function explain(standing: Standing): Explanation {
   const error = errorCodeOf(standing.errorCode);
   const { tone, said } = wordsFor(standing);
   return {
-    summary: [said, reasonOf(standing, error), ...asides(standing)].filter((sentence) => sentence !== '').join(' '),
+    summary: [said, reasonOf(standing, error), asideOf(standing)].filter((sentence) => sentence !== '').join(' '),
     tone,
     ...waitOf(standing),
     // A code may stay on a message that arrived after all.
@@ -178,17 +177,13 @@ function reasonOf({ status, errorCode, step }: Standing, error: ErrorCode | null
   return errorCode === null ? '' : 'The code that came with it is not in the table of error codes.';
 }
 
-function asides({ isDeleted, hasSecondCopy, status, twilioSid }: Standing): string[] {
-  const isCalledOff = status === 'canceled' && twilioSid === null;
-  return [
-    hasSecondCopy ? 'Twilio was proved to have a second copy: the patient may have got it twice.' : '',
-    isDeleted && !isCalledOff ? 'It is deleted here, which calls nothing back.' : '',
-  ];
+function asideOf({ hasSecondCopy }: Standing): string {
+  return hasSecondCopy ? 'Twilio was proved to have a second copy: the patient may have got it twice.' : '';
 }
 
 function waitOf(standing: Standing): Wait {
-  const { step, due, status, isDeleted } = standing;
-  if (status === 'unconfirmed' && !isDeleted) {
+  const { step, due, status } = standing;
+  if (status === 'unconfirmed') {
     return { waitsFor: 'an operator who looks for it in Twilio’s console and settles it', until: null };
   }
   if ((step === 'send' || step === 'resolve') && status !== 'accepted') {

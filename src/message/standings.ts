@@ -7,7 +7,7 @@ import { SILENT_AT_POLL } from './poll-schedule.ts';
 
 type Row = Omit<Standing, 'attempt'> & { readonly outcome: string | null; readonly deadline: Date | null };
 
-/** How a message within reach stands, also a deleted one; text and number are not read. */
+/** How a message stands, unless it is deleted or out of reach; text and number are not read. */
 export async function findStanding(db: Db, uuid: string, reach: Reach): Promise<Standing | null> {
   const { rows } = await db.query<Row>({
     name: 'find-standing',
@@ -15,7 +15,6 @@ export async function findStanding(db: Db, uuid: string, reach: Reach): Promise<
       SELECT ${utcNow} AS now, status, m.twilio_sid AS "twilioSid", m.error_code AS "errorCode", step, due, unresolved,
         ${horizon('m')} AS "sendBy", (placeholder AND status = 'sent') IS TRUE AS "isPlaceholder",
         (polls >= ${SILENT_AT_POLL} OR coalesce(handed_over, created) < ${utcNow} - interval '72 hours') IS TRUE AS "isOld",
-        deleted IS NOT NULL AS "isDeleted",
         (content_emptied IS NOT NULL OR content = '') IS NOT FALSE AS "isTextGone",
         (number_emptied IS NOT NULL OR receiver = '') IS NOT FALSE AS "isNumberGone",
         EXISTS (
@@ -24,7 +23,7 @@ export async function findStanding(db: Db, uuid: string, reach: Reach): Promise<
         EXISTS (SELECT FROM duplicate_handover WHERE message_uuid = m.uuid) AS "hasSecondCopy",
         attempt.outcome, attempt.deadline
       FROM message m LEFT JOIN attempt ON message_uuid = m.uuid AND n = attempts
-      WHERE m.uuid = $1 AND ${isWithin('$2', '$3')}`,
+      WHERE m.uuid = $1 AND deleted IS NULL AND ${isWithin('$2', '$3')}`,
     values: [uuid, ...reachValues(reach)],
   });
   const [row] = rows;

@@ -70,6 +70,13 @@ describe('The explanation of a message that', () => {
     expect(Date.parse(json.until)).toBeGreaterThan(Date.now());
   });
 
+  test('is deleted: 404, also while it waits to be followed and redacted', async () => {
+    const { uuid } = (await service.post({ ...freshText(), receiver: '+447700900994' }, clinic)).json;
+    expect((await explanation(uuid)).status).toBe(200);
+    await service.call(`/dhos/v1/sms/${uuid}`, { method: 'DELETE', headers: clinic });
+    expectProblem(await explanation(uuid), 404, /no such message/);
+  });
+
   test('is not there, or another tenant’s: 404', async () => {
     const { uuid } = (await service.post(freshText(), clinic)).json;
     const other = (await createKey(service.databaseUrl, { tenant: { ...ouh, trustomerCode: 'other' } })).bearer;

@@ -116,7 +116,6 @@ describe('What is not sent again', () => {
   test.each([
     ['its text is emptied', "content = '', content_emptied = now()", /^Its text is emptied here/],
     ['its number is emptied', "receiver = 'hashed:x', number_emptied = now()", /^Its number is emptied here/],
-    ['it is deleted', 'deleted = now()', /^It is deleted\.$/],
     ['nobody knows whether Twilio has it', "unresolved = true, step = 'resolve'", /is being found out/],
     ['it waits to be sent', "step = 'send', due = now() + interval '1 day'", /^It is still to be sent/],
     ['its number is none', "receiver = 'nobody'", /not one that can be sent to/],
@@ -129,8 +128,11 @@ describe('What is not sent again', () => {
     await service.query('UPDATE message SET step = NULL, due = NULL, unresolved = false WHERE uuid = $1', [uuid]);
   });
 
-  test('404 for another tenant and for no message', async () => {
+  test('404 for another tenant, for a deleted message and for none', async () => {
     const uuid = await send();
+    const deleted = await send();
+    await service.call(`/dhos/v1/sms/${deleted}`, { method: 'DELETE', headers: (await key()).bearer });
+    expectProblem(await again(service, deleted, (await key()).bearer), 404, /no such message/);
     expectProblem(await again(service, uuid, (await key(undefined, 'other')).bearer), 404, /no such message/);
     expectProblem(await again(service, randomUUID(), (await key()).bearer), 404, /no such message/);
   });

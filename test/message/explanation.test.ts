@@ -22,7 +22,6 @@ function standing(changes: Partial<Standing> = {}): Standing {
     sendBy: end,
     isPlaceholder: false,
     isOld: false,
-    isDeleted: false,
     isTextGone: false,
     isNumberGone: false,
     hasOpenTwin: false,
@@ -75,18 +74,6 @@ const words: readonly (readonly [string, Partial<Standing>, Tone, RegExp])[] = [
   ['unresolved', { ...waiting, step: 'resolve', unresolved: true }, 'unknown', /may or may not have it/],
   ['two ends', { status: 'delivered', step: 'verify', due: later }, 'unknown', /two different ends/],
   ['a second copy', { status: 'delivered', hasSecondCopy: true }, 'good', /may have got it twice\.$/],
-  [
-    'deleted',
-    { status: 'sent', step: 'poll', isDeleted: true },
-    'waiting',
-    /deleted here, which calls nothing back\.$/,
-  ],
-  [
-    'deleted in time',
-    { status: 'canceled', twilioSid: null, isDeleted: true },
-    'neutral',
-    /patient does not get it\.$/,
-  ],
   ['a row of others', { status: null }, 'unknown', /not known\.$/],
   ['a word of next year', { status: 'teleported' }, 'unknown', /not known\.$/],
 ];
@@ -131,7 +118,6 @@ const anyStanding: fc.Arbitrary<Standing> = fc.record({
   sendBy: fc.constant(end),
   isPlaceholder: fc.boolean(),
   isOld: fc.boolean(),
-  isDeleted: fc.boolean(),
   isTextGone: fc.boolean(),
   isNumberGone: fc.boolean(),
   hasOpenTwin: fc.boolean(),
@@ -201,7 +187,6 @@ describe('the actions', () => {
   });
 
   test.each([
-    ['deleted', { isDeleted: true }, /deleted/],
     ['without its text', { isTextGone: true }, /text is emptied/],
     ['without its number', { isNumberGone: true }, /number is emptied/],
     ['unresolved', { ...waiting, unresolved: true, step: 'resolve' }, /wait for that/],
@@ -211,7 +196,7 @@ describe('the actions', () => {
     expect(actionOf(changes, 'send_again')).toMatchObject({ possible: false, reason: expect.stringMatching(reason) });
   });
 
-  test('poll what has a SID, settle what is unconfirmed, delete once, erase what is not needed', () => {
+  test('poll what has a SID, settle what is unconfirmed, delete what is there, erase what is not needed', () => {
     expect(actionOf({}, 'poll')?.possible).toBe(true);
     expect(actionOf({ twilioSid: null }, 'poll')).toMatchObject({
       possible: false,
@@ -219,9 +204,8 @@ describe('the actions', () => {
     });
     expect(actionOf({ status: 'unconfirmed' }, 'settle')?.possible).toBe(true);
     expect(actionOf({ status: 'sent' }, 'settle')?.possible).toBe(false);
-    expect(actionOf({ isDeleted: true }, 'delete')?.possible).toBe(false);
-    expect(actionOf({ isDeleted: true }, 'erase')?.possible).toBe(true);
-    expect(actionOf({ isDeleted: true, isTextGone: true, isNumberGone: true }, 'erase')?.possible).toBe(false);
+    expect(actionOf({}, 'delete')?.possible).toBe(true);
+    expect(actionOf({ isTextGone: true, isNumberGone: true }, 'erase')?.possible).toBe(true);
     expect(actionOf({ unresolved: true }, 'erase')?.possible).toBe(false);
     expect(actionOf({ ...waiting, step: 'send' }, 'erase')?.possible).toBe(true);
   });
