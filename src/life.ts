@@ -10,7 +10,7 @@ import { bulkUpdate } from './jobs/bulk-update.ts';
 import { retain } from './jobs/retention.ts';
 import type { Job } from './jobs/timetable.ts';
 import type { Log } from './log.ts';
-import { acceptMessage } from './message/accept.ts';
+import { acceptMessage, findSentAgain } from './message/accept.ts';
 import { makeDailyCount } from './message/allowances.ts';
 import { joinKeptCallbacks, receiveCallback } from './message/callback.ts';
 import { aboutOf, recordCallbacks, type ToRecord } from './message/callbacks.ts';
@@ -166,6 +166,7 @@ export function makeLife(deps: LifeDeps): Life {
         countryCode,
         isQuiet,
         accept: (order) => acceptMessage(accepting, order),
+        findSentAgain: (asked) => findSentAgain(accepting, asked),
         send: (licence, requestLog) => sendMessage({ ...sending, log: requestLog }, licence),
         onReady: (uuid) => work?.ready(uuid),
         countRefused: (rule) => metrics.refused.inc({ rule }),

@@ -2,7 +2,15 @@ import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import { type Clock, within } from '../clock.ts';
 import type { Db } from '../db/db.ts';
 import { NoAnswer, Refusal } from '../errors.ts';
-import { type Accepted, awaitEarlier, awaitTwin, type Earlier, type SendOrder } from '../message/accept.ts';
+import {
+  type Accepted,
+  awaitEarlier,
+  awaitTwin,
+  type Earlier,
+  type Repeated,
+  type SendOrder,
+} from '../message/accept.ts';
+import type { SendAgain } from '../message/idempotency-keys.ts';
 import type { Message } from '../message/message.ts';
 import { type Licence, RECORDING_MS, type Sent } from '../message/send.ts';
 import type { View } from '../tenant/caller.ts';
@@ -22,6 +30,7 @@ export type SendMessageDeps = {
   readonly countryCode: string;
   readonly isQuiet: boolean;
   readonly accept: (order: SendOrder) => Promise<Accepted>;
+  readonly findSentAgain: (asked: SendAgain) => Promise<Repeated | null>;
   readonly send: (licence: Licence, log: FastifyBaseLogger) => Promise<Sent>;
   /** A message that this replica has recorded waits to be sent by its claim loop. */
   readonly onReady: (uuid: string) => void;
@@ -45,16 +54,20 @@ export const sentAnswers = {
   202: answer('Recorded; this service owns it to the end. `Location` names it', message),
 };
 
-/** With `Prefer: respond-async` it is recorded now and sent by the claim loop; else it is sent before this answers. */
+/**
+ * With `Prefer: respond-async` it is recorded now and sent by the claim loop; else it is sent before this answers. What is known to
+ * be a repeat is answered as the first request is.
+ */
 export async function carryOut(
   deps: SendMessageDeps,
-  asked: Asked,
+  asked: Asked | Repeated,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<Outcome> {
-  if (!asksForAsync(request.raw)) return recordAndSend(deps, asked, request.log);
-  reply.header('preference-applied', 'respond-async');
-  return recordForLater(deps, asked);
+  const isForLater = asksForAsync(request.raw);
+  if (isForLater) reply.header('preference-applied', 'respond-async');
+  if ('kind' in asked) return answerEarlier(deps, asked, performance.now() + ANSWER_WITHIN_MS);
+  return isForLater ? recordForLater(deps, asked) : recordAndSend(deps, asked, request.log);
 }
 
 /** `Prefer: respond-async`: recorded now, sent by the claim loop. */

@@ -1,14 +1,16 @@
 import type { FastifyBaseLogger } from 'fastify';
 import { Refusal } from '../errors.ts';
+import type { Repeated } from '../message/accept.ts';
 import { recordSentAgain } from '../message/events.ts';
 import { whyNotSendAgain } from '../message/explained-actions.ts';
 import { findMessage } from '../message/find.ts';
 import type { Message, MessageRequest, Reach } from '../message/message.ts';
+import { getOwnerWithin } from '../message/messages.ts';
 import { toE164 } from '../message/phone-number.ts';
 import { findStanding } from '../message/standings.ts';
-import { authorOf, reachOf, viewOf } from '../tenant/caller.ts';
+import { authorOf, type Caller, reachOf, viewOf } from '../tenant/caller.ts';
 import type { HttpApp } from './app-type.ts';
-import { answerSent, carryOut, type SendMessageDeps, sentAnswers } from './carry-out.ts';
+import { type Asked, answerSent, carryOut, type SendMessageDeps, sentAnswers } from './carry-out.ts';
 import { asStoredId, noSuchMessage } from './messages.ts';
 import { messageId, noQuery, problems, sendAgainHeaders } from './schemas.ts';
 import { readIdempotencyKey } from './send-headers.ts';
@@ -22,7 +24,7 @@ export function sendAgainRoute(app: HttpApp, deps: SendMessageDeps): void {
       schema: {
         summary: 'Send a message again, as a new message',
         description:
-          'With the same sender, receiver and text, for the same tenant, without `valid_until`. Limits apply as to any message; `DUPLICATE_WINDOW_S` does not, for it is meant. The first one may have arrived: then the patient gets it twice.',
+          'With the same sender, receiver and text, for the same tenant, without `valid_until`. Limits apply as to any message; `DUPLICATE_WINDOW_S` does not, for it is meant. A repeat with the same `Idempotency-Key` is answered with the same new message, also when the first one was emptied or deleted meanwhile. The first one may have arrived: then the patient gets it twice.',
         tags: ['sms'],
         params: messageId,
         querystring: noQuery,
@@ -32,19 +34,29 @@ export function sendAgainRoute(app: HttpApp, deps: SendMessageDeps): void {
     },
     async (request, reply) => {
       const { caller } = request;
-      const first = await findToSendAgain(deps, asStoredId(request.params.message_id), reachOf(caller));
-      const order = {
-        tenant: { trustomerCode: first.trustomer_code, productName: first.product_name },
-        author: authorOf(caller),
-        request: requestOf(deps, first),
-        idempotencyKey: readIdempotencyKey(request.raw),
-        repeats: first.uuid,
-      };
+      const uuid = asStoredId(request.params.message_id);
+      const order = await orderOf(deps, uuid, caller, readIdempotencyKey(request.raw));
       const outcome = await carryOut(deps, order, request, reply);
-      await tell(deps, first.uuid, outcome.sent.message.uuid, request.log);
+      await tell(deps, uuid, outcome.sent.message.uuid, request.log);
       return answerSent(reply, outcome, viewOf(caller));
     },
   );
+}
+
+/** The key first: a repeat has its answer whatever has become of the message meanwhile. */
+async function orderOf(
+  deps: SendMessageDeps,
+  uuid: string,
+  caller: Caller,
+  idempotencyKey: string | null,
+): Promise<Asked | Repeated> {
+  const tenant = await getOwnerWithin(deps.db, uuid, reachOf(caller));
+  if (tenant === null) throw noSuchMessage();
+  const keyed = { tenant, idempotencyKey, repeats: uuid };
+  const earlier = await deps.findSentAgain(keyed);
+  if (earlier !== null) return earlier;
+  const first = await findToSendAgain(deps, uuid, reachOf(caller));
+  return { ...keyed, author: authorOf(caller), request: requestOf(deps, first) };
 }
 
 async function findToSendAgain({ db }: SendMessageDeps, uuid: string, reach: Reach): Promise<Message> {

@@ -5,7 +5,7 @@ import type { LimitsConfig } from '../config-limits.ts';
 import { DatabaseUnavailable, type Db, type Tx } from '../db/db.ts';
 import type { Log } from '../log.ts';
 import { type CountToday, lockTenant, recipientWaitS, type Today } from './allowances.ts';
-import { findKey } from './idempotency-keys.ts';
+import { findKey, keyOf, keyToSendAgain, type SendAgain } from './idempotency-keys.ts';
 import type { KeyedHash } from './keyed-hash.ts';
 import type { Author, Message, MessageRequest, Tenant } from './message.ts';
 import { getEarlier, isUnresolved } from './messages.ts';
@@ -65,6 +65,7 @@ export type Accepted =
   | { readonly kind: 'voided'; readonly uuid: string }
   /** The database broke off and did not come back in time: whether the message is recorded, nobody can say. */
   | { readonly kind: 'nobody knows' };
+export type Repeated = Extract<Accepted, { kind: 'repeated' }>;
 
 /**
  * A request becomes a recorded message and its first attempt, in one statement (G1, G7). When this answers `recorded`, they are
@@ -94,9 +95,7 @@ function orderOf(
   { tenant, author, request, idempotencyKey, repeats, send }: SendOrder,
 ): Order {
   const { sender, to, content, errorCode, errorMessage, validUntil } = request;
-  const owner = [tenant.trustomerCode, tenant.productName];
-  const meaning = [...owner, sender, to, content, errorCode, errorMessage, validUntil?.toISOString() ?? null];
-  const route = repeats === null ? 'POST /dhos/v1/sms' : 'POST /dhos/v1/sms/{message_id}/send_again';
+  const meaning = [sender, to, content, errorCode, errorMessage, validUntil?.toISOString() ?? null];
   const uuid = randomUUID();
   return {
     uuid,
@@ -107,24 +106,32 @@ function orderOf(
     textHash: hash('text', [sender, to, content]),
     isRepeat: repeats !== null,
     key:
-      idempotencyKey === null
-        ? null
-        : {
-            hash: hash('idempotency key', [...owner, route, idempotencyKey]),
-            fingerprint: hash('request', repeats === null ? meaning : [...meaning, repeats]),
-          },
+      repeats === null
+        ? keyOf(hash, { tenant, idempotencyKey, route: 'POST /dhos/v1/sms' }, meaning)
+        : keyToSendAgain(hash, { tenant, idempotencyKey, repeats }),
     send: send === 'later' ? 'later' : { ...send, settleMs },
   };
 }
 
-async function findEarlier({ db }: AcceptDeps, { key }: Order): Promise<Accepted | null> {
+/**
+ * The new message, if this request has sent `repeats` again before (G7). Asked before `repeats` is looked at, which may have been
+ * emptied or deleted since.
+ */
+export async function findSentAgain(deps: Pick<AcceptDeps, 'db' | 'hash'>, asked: SendAgain): Promise<Repeated | null> {
+  const earlier = await findEarlier(deps, { key: keyToSendAgain(deps.hash, asked) });
+  return earlier?.kind === 'repeated' ? earlier : null;
+}
+
+type OfKey = Repeated | Extract<Accepted, { kind: 'key of another request' }>;
+
+async function findEarlier({ db }: Pick<AcceptDeps, 'db'>, { key }: Pick<Order, 'key'>): Promise<OfKey | null> {
   const used = key === null ? null : await findKey(db, key.hash);
   if (key === null || used === null) return null;
   if (used.fingerprint !== key.fingerprint) return { kind: 'key of another request' };
   return { kind: 'repeated', uuid: used.messageUuid };
 }
 
-type Recorded = Inserted | Extract<Accepted, { kind: 'repeated' | 'refused' }>;
+type Recorded = Inserted | Repeated | Extract<Accepted, { kind: 'refused' }>;
 
 /** As long as a tenant has more left than this, its requests are recorded side by side: see overCap. */
 const CLOSE_TO_CAP = 200;

@@ -1,4 +1,31 @@
 import { type Db, utcNow } from '../db/db.ts';
+import type { KeyedHash } from './keyed-hash.ts';
+import type { Tenant } from './message.ts';
+
+/** As it is kept: the key that a caller gave, and what it stands for. */
+export type Key = { readonly hash: string; readonly fingerprint: string };
+type Keyed = { readonly tenant: Tenant; readonly idempotencyKey: string | null };
+
+/** A key counts for its tenant and route; `meaning`: what a request with it has to say again. */
+export function keyOf(
+  hash: KeyedHash,
+  { tenant, idempotencyKey, route }: Keyed & { readonly route: string },
+  meaning: readonly (string | null)[],
+): Key | null {
+  const owner = [tenant.trustomerCode, tenant.productName];
+  if (idempotencyKey === null) return null;
+  return {
+    hash: hash('idempotency key', [...owner, route, idempotencyKey]),
+    fingerprint: hash('request', [...owner, ...meaning]),
+  };
+}
+
+export type SendAgain = Keyed & { readonly repeats: string };
+
+/** The message says all that is sent, and still names it when its text and number are gone. */
+export function keyToSendAgain(hash: KeyedHash, { repeats, ...keyed }: SendAgain): Key | null {
+  return keyOf(hash, { ...keyed, route: 'POST /dhos/v1/sms/{message_id}/send_again' }, [repeats]);
+}
 
 /** A key that somebody has used: the request it stood for, and the message that came of it. */
 export type UsedKey = { readonly fingerprint: string; readonly messageUuid: string };

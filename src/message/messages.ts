@@ -61,6 +61,18 @@ export async function getMessageWithin(db: Db, uuid: string, reach: Reach): Prom
   return rows[0] ?? null;
 }
 
+/** Whose a message within reach is, also a deleted one; null: nobody's. Its text is not read. */
+export async function getOwnerWithin(db: Db, uuid: string, reach: Reach): Promise<Tenant | null> {
+  const { rows } = await db.query<Tenant>({
+    name: 'get-owner-within',
+    text: `
+      SELECT trustomer_code AS "trustomerCode", product_name AS "productName" FROM message
+      WHERE uuid = $1 AND ${isWithin('$2', '$3')}`,
+    values: [uuid, ...reachValues(reach)],
+  });
+  return rows[0] ?? null;
+}
+
 /** Of a row of `message`, in SQL; the parameters are those of `reachValues`. */
 export function isWithin(trustomerCode: string, productName: string): string {
   return `(${trustomerCode}::varchar IS NULL OR (trustomer_code = ${trustomerCode} AND product_name = ${productName}))`;

@@ -1,6 +1,7 @@
 import { type Db, type Tx, utcNow, violatedUniqueness } from '../db/db.ts';
 import { noteOfMessages } from '../tenant/audit-entries.ts';
 import { licenceFrom } from './attempts.ts';
+import type { Key } from './idempotency-keys.ts';
 import { type Author, type Message, type MessageRequest, type Tenant, UNKNOWN_AUTHOR } from './message.ts';
 import { columns, only } from './messages.ts';
 import type { Stored } from './sealing.ts';
@@ -25,7 +26,7 @@ export type Order = {
   readonly textHash: string;
   /** Meant to be the same text once more: the window for duplicates is not for it. */
   readonly isRepeat?: boolean;
-  readonly key: { readonly hash: string; readonly fingerprint: string } | null;
+  readonly key: Key | null;
   /** Now, with attempt 1, for which there is so much time; or by the claim loop. */
   readonly send: { readonly withinMs: number; readonly settleMs: number } | 'later';
 };

@@ -21,6 +21,13 @@ describe('A message that is sent again', () => {
       const [row] = await service.query("SELECT status FROM message WHERE uuid = $1 AND status <> 'accepted'", [uuid]);
       return row;
     });
+  /** As retention does. */
+  const empty = (uuid: string) =>
+    service.query(
+      "UPDATE message SET content = '', content_emptied = now(), receiver = 'hashed:x', number_emptied = now() WHERE uuid = $1",
+      [uuid],
+    );
+
   test('is a new one with the same sender, receiver and text, and both histories say so', async () => {
     const same = freshText();
     const valid_until = new Date(Date.now() + 3_600_000).toISOString();
@@ -71,6 +78,41 @@ describe('A message that is sent again', () => {
       await service.query('SELECT FROM message m JOIN message o USING (text_hash) WHERE o.uuid = $1', [uuid]),
     ).toHaveLength(2);
   });
+
+  test.each([
+    ['deleted', (uuid: string) => service.call(`/dhos/v1/sms/${uuid}`, { method: 'DELETE', headers: tenant }), 404],
+    [
+      'erased',
+      (uuid: string) => service.call(`/dhos/v1/sms/${uuid}?erase=true`, { method: 'DELETE', headers: tenant }),
+      404,
+    ],
+    ['emptied', empty, 409],
+  ] as const)(
+    'and was then %s: the same request is the same new message, any other is refused',
+    async (_how, end, status) => {
+      const first = (await service.post(freshText())).json;
+      const key = { 'idempotency-key': randomUUID() };
+      const second = await again(service, first.uuid, key);
+      await eventually(async () => (await ended(first.uuid))?.status === 'delivered');
+      await end(first.uuid);
+      for (const headers of [key, { ...key, prefer: 'respond-async' }]) {
+        const repeated = await again(service, first.uuid, headers);
+        expect([repeated.status, repeated.json.uuid, repeated.json.twilio_sid]).toEqual([
+          200,
+          second.json.uuid,
+          second.json.twilio_sid,
+        ]);
+        expect(repeated.headers.get('idempotency-replayed')).toBe('true');
+        expect(repeated.headers.get('preference-applied')).toBe('prefer' in headers ? 'respond-async' : null);
+      }
+      for (const headers of [{}, { 'idempotency-key': randomUUID() }]) {
+        expectProblem(await again(service, first.uuid, headers), status, /./);
+      }
+      const other = (await service.post(freshText())).json;
+      expectProblem(await again(service, other.uuid, key), 422, /stands for another request/);
+      expect(await events(service, second.json.uuid, 'repeats')).toHaveLength(1);
+    },
+  );
 
   test('where Twilio has too many requests is not sent, its key is free, and a note stands for each try', async () => {
     const posted = await service.post({ ...freshText(), receiver: '+447700900998' });
@@ -135,6 +177,17 @@ describe('What is not sent again', () => {
     expectProblem(await again(service, deleted, (await key()).bearer), 404, /no such message/);
     expectProblem(await again(service, uuid, (await key(undefined, 'other')).bearer), 404, /no such message/);
     expectProblem(await again(service, randomUUID(), (await key()).bearer), 404, /no such message/);
+  });
+
+  test('404 for another tenant also with the key of the one who sent it again, and 409 once the new one is deleted', async () => {
+    const uuid = await send();
+    const idempotency = { 'idempotency-key': randomUUID() };
+    const second = await again(service, uuid, { ...(await key()).bearer, ...idempotency });
+    const stranger = { ...(await key(undefined, 'other')).bearer, ...idempotency };
+    expectProblem(await again(service, uuid, stranger), 404, /no such message/);
+    await service.call(`/dhos/v1/sms/${second.json.uuid}`, { method: 'DELETE', headers: (await key()).bearer });
+    const repeated = await again(service, uuid, { ...(await key()).bearer, ...idempotency });
+    expectProblem(repeated, 409, /stands for was deleted/);
   });
 
   test('in clear for who may only send: masked; who may read as well sees it', async () => {
