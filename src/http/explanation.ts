@@ -17,13 +17,13 @@ const action = z.object({
 
 const explanation = z
   .object({
-    summary: z.string().describe('Did it reach the patient, and if not, why'),
+    summary: z.string().describe('Did it reach the patient? Why not is told by `error`, where Twilio gave a code'),
     tone: z
       .enum(['good', 'waiting', 'bad', 'unknown', 'neutral'])
       .describe('unknown: nobody can tell whether it arrived, which is not the same as bad'),
     waits_for: z.string().optional().describe('What has to happen before there is news'),
     until: timestamp.optional().describe('When that is tried next, or given up, as `waits_for` says'),
-    error: errorCode.optional(),
+    error: errorCode.optional().describe('Why it did not reach the patient, and what to do about it'),
     actions: z.array(action),
   })
   .meta({

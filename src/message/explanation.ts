@@ -34,6 +34,7 @@ export type Standing = {
 export type Tone = 'good' | 'waiting' | 'bad' | 'unknown' | 'neutral';
 
 export type Explanation = {
+  /** What became of it; what it means is told by `error`. */
   readonly summary: string;
   readonly tone: Tone;
   /** What has to happen before there is news, and when that is tried next or given up. */
@@ -51,7 +52,7 @@ export function explain(standing: Standing): Explanation {
   const error = errorCodeOf(standing.errorCode);
   const { tone, said } = wordsFor(standing);
   return {
-    summary: [said, reasonOf(standing, error), asideOf(standing)].filter((sentence) => sentence !== '').join(' '),
+    summary: [said, noReason(standing, error), asideOf(standing)].filter((sentence) => sentence !== '').join(' '),
     tone,
     ...waitOf(standing),
     // A code may stay on a message that arrived after all.
@@ -170,11 +171,11 @@ function wordsUnderWay(status: keyof typeof underWay, { isOld, step, twilioSid }
   return { tone: 'waiting', said: `${underWay[status]}: the patient has not got it yet, as far as Twilio has said.` };
 }
 
-/** Only where something went wrong. */
-function reasonOf({ status, errorCode, step }: Standing, error: ErrorCode | null): string {
+/** Where something went wrong, and the table of codes does not say what. */
+function noReason({ status, errorCode, step }: Standing, error: ErrorCode | null): string {
   if (step === 'verify' || !['undelivered', 'failed', 'error'].includes(status ?? '')) return '';
-  if (error !== null) return error.means;
-  return errorCode === null ? '' : 'The code that came with it is not in the table of error codes.';
+  if (errorCode === null || error !== null) return '';
+  return 'The code that came with it is not in the table of error codes.';
 }
 
 function asideOf({ hasSecondCopy }: Standing): string {

@@ -40,10 +40,13 @@ describe('The explanation of a message that', () => {
 
   test('was refused: why, and what to do', async () => {
     const json = await explained('996', 'bad');
-    expect(json.summary).toBe(
-      'It did not reach the patient: it was not sent, and will not be. The receiver has opted out of texts from this sender.',
-    );
-    expect(json.error).toMatchObject({ code: '21610', can_we_fix: 'no', who: 'the patient' });
+    expect(json.summary).toBe('It did not reach the patient: it was not sent, and will not be.');
+    expect(json.error).toMatchObject({
+      code: '21610',
+      means: 'The receiver has opted out of texts from this sender.',
+      can_we_fix: 'no',
+      who: 'the patient',
+    });
     expect(possible(json)).toEqual(['send_again', 'delete', 'erase']);
   });
 

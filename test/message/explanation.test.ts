@@ -36,20 +36,10 @@ const running = { outcome: null, deadline: later };
 const words: readonly (readonly [string, Partial<Standing>, Tone, RegExp])[] = [
   ['delivered', { status: 'delivered' }, 'good', /^It reached the patient’s phone, as the carrier reported\.$/],
   ['read', { status: 'read' }, 'good', /was opened there/],
-  [
-    'undelivered',
-    { status: 'undelivered', errorCode: '30005' },
-    'bad',
-    /did not reach.*The carrier does not know the rec/,
-  ],
-  ['failed', { status: 'failed', errorCode: '30008' }, 'bad', /did not reach the patient.*without a reason\.$/],
+  ['undelivered', { status: 'undelivered', errorCode: '30005' }, 'bad', /: the carrier could not deliver it\.$/],
+  ['failed', { status: 'failed', errorCode: '30008' }, 'bad', /did not reach the patient: Twilio could not send it\.$/],
   ['failed with a strange code', { status: 'failed', errorCode: '30999' }, 'bad', /not in the table of error codes\.$/],
-  [
-    'refused',
-    { status: 'error', errorCode: '21610', twilioSid: null },
-    'bad',
-    /was not sent, and will not be\. The rec/,
-  ],
+  ['refused', { status: 'error', errorCode: '21610', twilioSid: null }, 'bad', /was not sent, and will not be\.$/],
   ['error without a code', { status: 'error', twilioSid: null }, 'bad', /it was not sent, and will not be\.$/],
   ['cancelled', { status: 'canceled', twilioSid: null }, 'neutral', /cancelled before it was sent/],
   ['unconfirmed', { status: 'unconfirmed', twilioSid: null }, 'unknown', /may have got it, or not/],
@@ -142,6 +132,13 @@ describe('an explanation', () => {
 
   test('of what has ended and is emptied at Twilio waits for nothing', () => {
     expect(explain(standing())).toMatchObject({ waitsFor: null, until: null, error: null });
+  });
+
+  test('says what an error means once, where it tells of the error', () => {
+    for (const { code, means } of errorCodes) {
+      const said = explain(standing({ status: 'undelivered', errorCode: code }));
+      expect([said.error?.means, said.summary.includes(means)]).toEqual([means, false]);
+    }
   });
 
   test('of what arrived after all does not tell of an error, and of what was ended from outside does not wait for Twilio', () => {
