@@ -51,6 +51,8 @@ export type Options = {
   readonly simulatorSpeed?: number;
   /** Is told of every route, so that a test can walk all of them. */
   readonly onRoute?: (route: Route) => void;
+  /** For how long an answer of the checks stands. */
+  readonly checksKeptMs?: number;
   /** Where the console was built. */
   readonly consoleFolder?: string;
 };
@@ -60,7 +62,14 @@ const builtConsole = fileURLToPath(new URL('../dist/console', import.meta.url));
 /** The composition root: database, Twilio, the steps of a message's life (life.ts), server, in this order. */
 export async function startService(
   config: Config,
-  { log, clock = systemClock, simulatorSpeed = 1, onRoute = () => {}, consoleFolder = builtConsole }: Options,
+  {
+    log,
+    clock = systemClock,
+    simulatorSpeed = 1,
+    onRoute = () => {},
+    checksKeptMs,
+    consoleFolder = builtConsole,
+  }: Options,
 ): Promise<Service> {
   // What is started is stopped in reverse order, also when a later step fails.
   const started = new AsyncDisposableStack();
@@ -126,6 +135,7 @@ export async function startService(
       isProduction: config.environment === 'PRODUCTION',
       limits,
       ...life.doors,
+      checks: { ...life.doors.checks, ...(checksKeptMs !== undefined && { keptMs: checksKeptMs }) },
       identity: {
         authenticate: config.auth.mode === 'apikey' ? makeAuthenticate({ db, log }) : null,
         countRefused: (reason) => metrics.callersRefused.inc({ reason }),

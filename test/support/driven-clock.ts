@@ -28,6 +28,7 @@ export const DAY_MS = 24 * HOUR_MS;
 export async function startDrivenScene(
   scenario: Partial<Scenario> = {},
   env: Record<string, string> = {},
+  options: { checksKeptMs?: number } = {},
 ): Promise<DrivenScene> {
   await using started = new AsyncDisposableStack();
   const start = new Date();
@@ -54,7 +55,7 @@ export async function startDrivenScene(
         ...env,
         ...more,
       },
-      { databaseUrl: database.url },
+      { ...options, databaseUrl: database.url },
     );
     (all ?? started).defer(() => replica.stop());
     return replica;

@@ -54,6 +54,7 @@ export async function startTestService(
     databaseUrl?: string;
     onRoute?: (route: Route) => void;
     consoleFolder?: string;
+    checksKeptMs?: number;
   } = {},
 ): Promise<TestService> {
   const database =
@@ -80,6 +81,7 @@ export async function startTestService(
     // Not the one that happens to be built here: tests of it say where it is.
     consoleFolder: options.consoleFolder ?? 'no-console',
     ...(options.clock !== undefined && { clock: options.clock }),
+    ...(options.checksKeptMs !== undefined && { checksKeptMs: options.checksKeptMs }),
     ...(options.onRoute !== undefined && { onRoute: options.onRoute }),
   });
   const pool = new pg.Pool({ connectionString: database.url, max: 2 });
