@@ -79,7 +79,7 @@ async function findOut({ log }: CheckDeps, name: CheckName, find: () => Promise<
 const SILENT_AFTER_S = 10 * MINUTE_S;
 
 function judgeCallbacks({ lastCallback, sinceS, handedOver, waitedS, isInUse }: Silence): Finding {
-  const last = sinceS === null ? 'No callback has come' : `The last callback came ${durationInWords(sinceS)} ago`;
+  const last = sinceS === null ? 'No callback has come yet' : `The last callback came ${durationInWords(sinceS)} ago`;
   if (!isInUse) {
     return { state: 'ok', reason: 'Nothing was handed to Twilio in the last hour, so no callback is expected.' };
   }
@@ -92,11 +92,12 @@ function judgeCallbacks({ lastCallback, sinceS, handedOver, waitedS, isInUse }: 
 }
 
 function judgeSignatures({ unsigned, wrong, first }: Refused): Finding {
-  const without = `${countOf(unsigned, 'callback')} without a signature of Twilio’s form`;
-  const also = unsigned === 0 ? '' : ` It also turned ${without} away: those are not Twilio’s.`;
+  const turnedAway = `turned away ${countOf(unsigned, 'callback')} without a signature of Twilio’s form`;
   if (wrong === 0) {
-    return { state: 'ok', reason: `This replica found no wrong signature in the last 15 minutes.${also}` };
+    const what = unsigned === 0 ? 'found' : `${turnedAway}, and found`;
+    return { state: 'ok', reason: `This replica ${what} no wrong signature in the last 15 minutes.` };
   }
+  const also = unsigned === 0 ? '' : ` It also ${turnedAway}: those are not Twilio’s.`;
   const reason =
     `This replica refused ${countOf(wrong, 'callback')} in the last 15 minutes for a wrong signature or another account. ` +
     `Either somebody forges them, or the token or the callback address is not what Twilio signs with: the log says which.${also}`;
@@ -107,7 +108,8 @@ const UNRESOLVED_AFTER_S = 15 * MINUTE_S;
 
 function judgeUnresolved({ count, oldest, ageS }: Waiting): Finding {
   if (count === 0) return { state: 'ok', reason: 'Of every message it is known whether Twilio has it.' };
-  const reason = `Of ${countOf(count, 'message')} it is not known whether Twilio has ${count === 1 ? 'it' : 'them'}; the oldest was tried ${durationInWords(ageS)} ago.`;
+  const [them, which] = count === 1 ? ['it', 'it'] : ['them', 'the oldest'];
+  const reason = `Of ${countOf(count, 'message')} it is not known yet whether Twilio has ${them}; ${which} was tried ${durationInWords(ageS)} ago.`;
   if (ageS <= UNRESOLVED_AFTER_S) return { state: 'ok', reason };
   return { state: 'failing', reason: `${reason} Twilio’s log should have told: does Twilio answer?`, since: oldest };
 }
@@ -117,7 +119,10 @@ const UNREDACTED_AFTER_S = 60 * MINUTE_S;
 function judgeRedaction({ count, oldest, ageS }: Waiting): Finding {
   if (count === 0) return { state: 'ok', reason: 'Twilio holds no text of a message that has ended.' };
   const atLeast = count === MOST_WAITING ? 'At least ' : '';
-  const reason = `${atLeast}${countOf(count, 'text')} ${count === 1 ? 'waits' : 'wait'} to be emptied at Twilio, the oldest for ${durationInWords(ageS)}.`;
+  const reason =
+    count === 1
+      ? `1 text has waited to be emptied at Twilio for ${durationInWords(ageS)}.`
+      : `${atLeast}${countOf(count, 'text')} wait to be emptied at Twilio, the oldest for ${durationInWords(ageS)}.`;
   if (ageS <= UNREDACTED_AFTER_S) return { state: 'ok', reason };
   return { state: 'failing', reason: `${reason} Patients’ texts stay there until Twilio empties them.`, since: oldest };
 }
@@ -133,22 +138,39 @@ function judgeTwilio(attempts: readonly Attempts[]): Finding {
   const ofClass = (name: string) =>
     attempts.filter((one) => one.outcome === 'refused' && classOf(one.httpStatus ?? 0, one.errorCode) === name);
   const unanswered = attempts.filter(({ outcome }) => notHeard.includes(outcome));
-  const account = ofClass('account');
-  const [refused, misconfigured, unheard] = [account, ofClass('configuration'), unanswered].map(total);
-  const newest = tries >= MOST_COUNTED ? 'the newest ' : '';
-  const tried = `Of ${newest}${countOf(tries, 'attempt')} in the last 15 minutes`;
-  const reason =
-    `${tried} Twilio refused ${inDigits(refused ?? 0)} because of the account and ${inDigits(misconfigured ?? 0)} because of how ` +
-    `it is set up; ${inDigits(unheard ?? 0)} did not reach Twilio or were not answered.`;
+  const [account, misconfigured] = [ofClass('account'), ofClass('configuration')];
+  const reason = inWords(tries, {
+    refused: total(account),
+    misconfigured: total(misconfigured),
+    unheard: total(unanswered),
+  });
   if (isAccountRefused(account, attempts)) {
     const what = 'Nothing can be sent until the account or its credentials are put right.';
     return { state: 'failing', reason: `${reason} ${what}`, since: earliest(account) };
   }
-  if (tries >= LEAST_TRIES && (unheard ?? 0) / tries > MOST_UNANSWERED) {
+  if (tries >= LEAST_TRIES && total(unanswered) / tries > MOST_UNANSWERED) {
     const what = 'Messages are late or not sent: is Twilio up, and the way to it open?';
     return { state: 'failing', reason: `${reason} ${what}`, since: earliest(unanswered) };
   }
   return { state: 'ok', reason };
+}
+
+/** Of all attempts those that tell of trouble; nothing of what there was none of. */
+function inWords(tries: number, of: Record<'refused' | 'misconfigured' | 'unheard', number>): string {
+  const all = `${tries >= MOST_COUNTED ? 'the newest ' : ''}${countOf(tries, 'attempt')} of the last 15 minutes`;
+  const only = 'the only attempt of the last 15 minutes';
+  const trouble = [
+    { count: of.refused, say: (some: string) => `Twilio refused ${some} because of the account` },
+    { count: of.misconfigured, say: (some: string) => `Twilio refused ${some} because of how the account is set up` },
+    { count: of.unheard, say: (some: string) => `${some} did not reach Twilio or got no answer` },
+  ].filter(({ count }) => count > 0);
+  if (trouble.length === 0) return asSentence(`${tries === 1 ? only : `all ${all}`} reached Twilio`);
+  const first = (count: number) => (tries === 1 ? only : `${inDigits(count)} of ${all}`);
+  return asSentence(trouble.map(({ count, say }, n) => say(n === 0 ? first(count) : inDigits(count))).join('; '));
+}
+
+function asSentence(words: string): string {
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
 }
 
 /** What Twilio has accepted since then proves that the account was put right. */
@@ -170,7 +192,8 @@ async function askDatabase(db: Db): Promise<Finding> {
   const began = performance.now();
   const said = await checkDatabase(db);
   const { waiting } = db.pool();
-  const reason = `It answered in ${Math.ceil(performance.now() - began)} ms; ${countOf(waiting, 'request')} ${waiting === 1 ? 'waits' : 'wait'} for a connection.`;
+  const queue = `; ${countOf(waiting, 'request')} ${waiting === 1 ? 'waits' : 'wait'} for a connection`;
+  const reason = `It answered in ${Math.ceil(performance.now() - began)} ms${waiting === 0 ? '' : queue}.`;
   return said === 'ok' ? { state: 'ok', reason } : { state: 'failing', reason: `${reason} But ${said}.` };
 }
 
