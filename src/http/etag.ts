@@ -9,14 +9,17 @@ export async function tagAnswers(app: HttpApp): Promise<void> {
   app.addHook('onSend', async (request, reply, payload) => {
     if (!isUnchanged(request, reply)) return payload;
     reply.code(304);
-    return '';
+    // RFC 9110, 8.6: a length would be that of the 200. A HEAD's is counted from its payload, which is never sent.
+    return request.method === 'HEAD' ? payload : null;
   });
 }
 
-/** RFC 9110, 13.1.2: only a look-up that succeeds is conditional; a list of tags, weak ones and `*` count. */
+/** RFC 9110, 13.1.2: only a look-up that succeeds is conditional; a list of tags, weak ones and `*` count. What is streamed has no tag. */
 function isUnchanged(request: FastifyRequest, reply: FastifyReply): boolean {
   const known = request.headers['if-none-match'];
   if (known === undefined || reply.statusCode !== 200 || !['GET', 'HEAD'].includes(request.method)) return false;
+  const etag = reply.getHeader('etag');
+  if (etag === undefined) return false;
   const tags = known.split(',').map((tag) => tag.trim().replace(/^W\//, ''));
-  return tags.includes('*') || tags.includes(String(reply.getHeader('etag')));
+  return tags.includes('*') || tags.includes(String(etag));
 }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { expectProblem, rawRequest, sendRaw } from '../support/http.ts';
+import { expectProblem, rawRequest, readRaw, sendRaw } from '../support/http.ts';
 import { insertOriginalRow } from '../support/rows.ts';
 import { startTestService, type TestService, tenant, text } from '../support/service.ts';
 
@@ -58,6 +58,40 @@ describe('Edges: ETag / If-None-Match on GET', () => {
       const again = await service.call(path, { ...init, headers: { ...headers, 'if-none-match': etag } });
       expect(again.status).toBe(304);
     }
+  });
+
+  test('a 304 says no length but the one that the whole answer has', async () => {
+    const { uuid } = await insertOriginalRow(service);
+    for (const path of [`/dhos/v1/sms/${uuid}`, '/version']) {
+      const whole = await get(path);
+      const headers = { 'if-none-match': whole.headers.get('etag') ?? '' };
+      const length = String(Buffer.byteLength(whole.text));
+      for (const [method, lengths] of [
+        ['GET', []],
+        ['HEAD', [length]],
+      ] as const) {
+        const { status, head, body } = await sendRaw(service.baseUrl, rawRequest(method, path, headers));
+        expect([status, body]).toEqual([304, '']);
+        expect(
+          [...head.matchAll(/^(content-length|transfer-encoding): (.*?)\r?$/gim)].map(([, , said]) => said),
+        ).toEqual(lengths);
+      }
+    }
+  });
+
+  test('a connection goes on after a 304', async () => {
+    const again = rawRequest('GET', '/version', { 'if-none-match': '*', connection: 'keep-alive' });
+    const both = await readRaw(service.baseUrl, Buffer.concat([again, rawRequest('GET', '/running', {})]));
+    expect(both.match(/^HTTP\/1\.1 \d+/gm)).toEqual(['HTTP/1.1 304', 'HTTP/1.1 200']);
+  });
+
+  test('a list so long that it is streamed has no tag, and comes whole to whoever holds anything', async () => {
+    await service.query(
+      `INSERT INTO message (uuid, created, created_by_, modified, modified_by_, sender, receiver, content, status, trustomer_code, product_name)
+       SELECT 'long-' || n, now(), 'x', now(), 'x', 's', '+447700900100', 'x', 'sent', 'long', 'gdm' FROM generate_series(1, 1001) AS n`,
+    );
+    const answer = await get('/dhos/v1/sms', { 'x-trustomer': 'long', 'x-product': 'gdm', 'if-none-match': '*' });
+    expect([answer.status, answer.headers.get('etag'), answer.json.length]).toEqual([200, null, 1001]);
   });
 
   test('an error is never 304, and neither is what a POST or DELETE answers', async () => {
