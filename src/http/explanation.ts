@@ -23,7 +23,7 @@ const explanation = z
       .describe('unknown: nobody can tell whether it arrived, which is not the same as bad'),
     waits_for: z.string().optional().describe('What has to happen before there is news'),
     until: timestamp.optional().describe('When that is tried next, or given up, as `waits_for` says'),
-    error: errorCode.optional().describe('Why it did not reach the patient, and what to do about it'),
+    error: errorCode.optional().describe('What the code that Twilio gave means, and what to do about it'),
     actions: z.array(action),
   })
   .meta({
