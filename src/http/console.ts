@@ -19,9 +19,8 @@ const FOR_GOOD = 'public, max-age=31536000, immutable';
 export function consoleRoutes(app: HttpApp, { files, door }: ConsoleDeps): void {
   const hidden = { config: { scope: 'open' as const }, schema: { hide: true } };
   app.addHook('onRequest', async (request) => {
-    if (!isLetIn(door, request)) {
-      throw new Refusal('forbidden', 'The console is closed while nobody signs in: set AUTH_MODE=apikey to open it.');
-    }
+    const refused = whyNot(door, request);
+    if (refused !== null) throw new Refusal('forbidden', refused);
   });
   app.setErrorHandler(tellReader);
   app.get('/console', hidden, async (_request, reply) => reply.redirect('/console/'));
@@ -49,9 +48,23 @@ function sendFile(request: FastifyRequest, reply: FastifyReply, { type, plain, e
   return reply.headers({ vary: 'accept-encoding', etag }).type(type).send(bytes);
 }
 
-function isLetIn(door: ConsoleDeps['door'], { socket }: FastifyRequest): boolean {
-  if (door !== 'this machine') return door === 'open';
-  return /^(::1|(::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3})$/.test(socket.remoteAddress ?? '');
+const CLOSED = 'The console is closed while nobody signs in: set AUTH_MODE=apikey to open it.';
+const OTHER_NAME =
+  'While nobody signs in the console is at http://localhost or http://127.0.0.1, and at no other name: set AUTH_MODE=apikey to open it.';
+
+function whyNot(door: ConsoleDeps['door'], { socket, headers }: FastifyRequest): string | null {
+  if (door === 'open') return null;
+  if (door === 'closed' || !isOfThisMachine(socket.remoteAddress ?? '')) return CLOSED;
+  return namesThisMachine(headers.host ?? '') ? null : OTHER_NAME;
+}
+
+function isOfThisMachine(address: string): boolean {
+  return /^(::1|(::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3})$/.test(address);
+}
+
+/** A name that another site has pointed at this machine (DNS rebinding) would let its pages in by the browser that runs here. */
+function namesThisMachine(host: string): boolean {
+  return /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?$/i.test(host);
 }
 
 /** A person at a browser reads a sentence, a program the one shape of errors. */

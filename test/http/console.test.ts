@@ -219,6 +219,60 @@ describe('Without keys', () => {
   });
 });
 
+describe('Without keys, in development', () => {
+  const at = (host: string, path = '/console/') =>
+    serve({ files: null, door: 'this machine' }).then((app) =>
+      app.inject({ url: path, remoteAddress: '127.0.0.1', headers: { host, origin: 'http://localhost' } }),
+    );
+
+  test.for([
+    'localhost',
+    'localhost:5000',
+    'LOCALHOST:5000',
+    '127.0.0.1',
+    '127.0.0.1:5000',
+    '127.8.9.10:80',
+    '[::1]',
+    '[::1]:5000',
+  ])('it is there at %s', async (host) => {
+    expect((await at(host)).json()).toMatchObject({ detail: expect.stringMatching(/^The console is not built/) });
+  });
+
+  test.for([
+    'evil.example',
+    'evil.example:5000',
+    'localhost.evil.example',
+    'localhost:5000.evil.example',
+    '127.0.0.1.evil.example',
+    '127.0.0.1.nip.io:5000',
+    'evil.example#localhost',
+    'localhost@evil.example',
+    '10.0.0.7:5000',
+    '0.0.0.0:5000',
+    '[::ffff:127.0.0.1]',
+    '[2001:db8::1]',
+    'localhost.',
+  ])('at %j: no other site gets it by pointing a name of its own here', async (host) => {
+    for (const path of ['/console', '/console/', '/console/messages', asset]) {
+      const answer = await at(host, path);
+      expect([answer.statusCode, answer.json().detail]).toEqual([403, expect.stringMatching(/at no other name/)]);
+    }
+  });
+
+  test('and the API answers at any name, as ever', async () => {
+    const development = await startTestService(quiet, { consoleFolder: folder });
+    const ask = (path: string) =>
+      sendRaw(development.baseUrl, rawRequest('GET', path, { host: 'evil.example' })).then(({ status }) => status);
+    expect([await ask('/version'), await ask('/dhos/v1/tenants'), await ask('/console/')]).toEqual([200, 200, 403]);
+    await development.stop();
+  });
+
+  test('with keys the console is at any name', async () => {
+    const request = rawRequest('GET', '/console/', { host: 'sms.hospital.example' });
+    expect((await sendRaw(service.baseUrl, request)).status).toBe(200);
+  });
+});
+
 describe('Before it is built', () => {
   test('it says how to build it', async () => {
     const bare = await startTestService({ ...quiet, AUTH_MODE: 'apikey' });
