@@ -44,8 +44,8 @@ export async function startVisit(
   };
 }
 
-function watchTasks(context: BrowserContext): Promise<void> {
-  return context.addInitScript(`
+async function watchTasks(context: BrowserContext): Promise<void> {
+  await context.addInitScript(`
     globalThis.longTasks = [];
     new PerformanceObserver((list) => globalThis.longTasks.push(...list.getEntries().map(({ duration }) => duration)))
       .observe({ type: 'longtask', buffered: true });
