@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import type { Scope } from '../tenant/caller.ts';
 import type { HttpApp } from './app-type.ts';
+import { SESSION_COOKIE } from './session-cookie.ts';
 
 /** Must be registered before the routes it describes. */
 export async function describeApi(app: HttpApp, options: { version: string; isProduction: boolean }): Promise<void> {
@@ -22,6 +23,16 @@ export async function describeApi(app: HttpApp, options: { version: string; isPr
             bearerFormat: 'polaris_<id>_<secret>',
             description:
               'With AUTH_MODE=apikey. Which scope an address needs stands with it; sms:admin brings all but sms:read:content',
+          },
+          session: {
+            type: 'apiKey',
+            in: 'cookie',
+            name: SESSION_COOKIE,
+            description:
+              'For the console in a browser, not for programs: what `POST /dhos/v1/session` sets, for 12 hours at most. It counts as the ' +
+              'key it was opened with, only without an Authorization header, and only for requests of the console’s own pages: ' +
+              '`Sec-Fetch-Site`, where it is sent, says `same-origin` (a look-up also `none`), and whatever is no GET or HEAD ' +
+              'carries `X-Polaris-Console: 1`',
           },
         },
       },
@@ -46,9 +57,9 @@ export async function describeApi(app: HttpApp, options: { version: string; isPr
   );
 }
 
-/** Of an address, for the document: nothing where it is open to all. */
+/** Of an address, for the document, either of the two: nothing where it is open to all. */
 function securityOf(scope: Scope | 'open' | undefined): { security?: { [name: string]: string[] }[] } {
-  return scope === undefined || scope === 'open' ? {} : { security: [{ apiKey: [scope] }] };
+  return scope === undefined || scope === 'open' ? {} : { security: [{ apiKey: [scope] }, { session: [scope] }] };
 }
 
 type Document = ReturnType<typeof jsonSchemaTransformObject>;

@@ -5,7 +5,7 @@ import type { Caller } from '../tenant/caller.ts';
 
 /** A browser's way of saying who asks, and what keeps other sites from using it. docs/decisions/0021-console-sessions.md */
 
-const NAME = 'polaris_session';
+export const SESSION_COOKIE = 'polaris_session';
 /** No script reads it, and no request that another site begins carries it. */
 const ATTRIBUTES = 'Path=/; HttpOnly; SameSite=Strict';
 
@@ -14,7 +14,7 @@ export type SessionCaller = KeyCaller & { readonly session: NonNullable<KeyCalle
 
 /** `isSecure`: it is kept by browsers that came over TLS, and never sent without. */
 export function sessionCookie(text: string, maxAgeS: number, isSecure: boolean): string {
-  return `${NAME}=${text}; Max-Age=${maxAgeS}; ${ATTRIBUTES}${isSecure ? '; Secure' : ''}`;
+  return `${SESSION_COOKIE}=${text}; Max-Age=${maxAgeS}; ${ATTRIBUTES}${isSecure ? '; Secure' : ''}`;
 }
 
 export function holdsSession({ headers }: FastifyRequest): boolean {
@@ -26,8 +26,8 @@ function sessionOf(cookies = ''): string | null {
   const [session = '', second] = cookies
     .split(';')
     .map((cookie) => cookie.trim())
-    .filter((cookie) => cookie.startsWith(`${NAME}=`))
-    .map((cookie) => cookie.slice(NAME.length + 1));
+    .filter((cookie) => cookie.startsWith(`${SESSION_COOKIE}=`))
+    .map((cookie) => cookie.slice(SESSION_COOKIE.length + 1));
   return session === '' || second !== undefined ? null : session;
 }
 

@@ -154,6 +154,18 @@ describe('every route', () => {
     }
   });
 
+  test('is described with its scope, for a key or a session; an open one with neither', async () => {
+    const { json } = await service.call('/openapi.json');
+    const schemes = { apiKey: { type: 'http' }, session: { type: 'apiKey', in: 'cookie', name: 'polaris_session' } };
+    expect(json.components.securitySchemes).toMatchObject(schemes);
+    for (const { method, url, scope } of routes) {
+      const described = json.paths[url.replace(/:(\w+)/, '{$1}')]?.[method.toLowerCase()];
+      if (described === undefined) continue;
+      const ways = scope === 'open' ? undefined : [{ apiKey: [scope] }, { session: [scope] }];
+      expect([method, url, described.security]).toEqual([method, url, ways]);
+    }
+  });
+
   test('refuses a key without its scope, and lets one with nothing but its scope in', async () => {
     for (const route of guarded()) {
       const { scope } = route;
