@@ -91,7 +91,9 @@ function goodOfType(api: Api, schema: Schema, type: string): Values {
     case 'boolean':
       return fc.boolean();
     case 'integer':
-      return fc.integer({ min: Math.max(schema.minimum ?? 0, -1e9), max: Math.min(schema.maximum ?? 1e9, 1e9) });
+      return fc.integer(boundsOf(schema));
+    case 'number':
+      return fc.double({ ...boundsOf(schema), noNaN: true });
     case 'array':
       return fc.array(goodValue(api, schema.items ?? {}), { maxLength: 3 });
     case 'object':
@@ -101,6 +103,10 @@ function goodOfType(api: Api, schema: Schema, type: string): Values {
     default:
       throw new Error(`the fuzzer does not know the type ${type}`);
   }
+}
+
+function boundsOf({ minimum = 0, maximum = 1e9 }: Schema): { min: number; max: number } {
+  return { min: Math.max(minimum, -1e9), max: Math.min(maximum, 1e9) };
 }
 
 function goodText({ format, pattern, minLength = 0, maxLength = 100 }: Schema): Values {
