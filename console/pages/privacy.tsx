@@ -9,7 +9,8 @@ import { ownTenant } from '../session.ts';
 import { boundsOfMonth, monthInWords, monthsUpTo, now } from '../times.ts';
 import { count, many } from '../words.ts';
 
-const EVERY_MS = 30_000;
+/** A month changes slowly, and every message of it is counted each time. */
+const EVERY_MS = 300_000;
 const MONTHS = 24;
 
 type Report = Answer<'GET /dhos/v1/redaction_report'>;

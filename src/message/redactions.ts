@@ -146,27 +146,31 @@ export type RedactionCounts = {
   readonly numbersEmptiedHere: number;
 };
 
+/** Every row is read, and most have been emptied at Twilio: each condition begins with what is quickly told of those. */
 export async function countRedactions(
   db: Db,
   { reach, from, to }: { reach: Reach; from: string; to: string },
 ): Promise<RedactionCounts> {
-  const count = (condition: string) => `(count(*) FILTER (WHERE ${condition}))::int`;
+  const isFinished = `twilio_sid IS NOT NULL AND status ${terminal}`;
+  const isOutstanding = `redacted IS NULL AND ${isFinished} AND ${isNoHistory}`;
   const { rows } = await db.query<RedactionCounts>({
     text: `
-      WITH asked AS (
-        SELECT *, ${isNoHistory} AS is_ours, (twilio_sid IS NOT NULL AND status ${terminal}) IS TRUE AS is_finished FROM message
+      WITH counted AS (
+        SELECT count(twilio_sid) AS with_sid,
+               count(*) FILTER (WHERE redacted IS NOT NULL AND ${isFinished}) AS emptied,
+               count(*) FILTER (WHERE ${isOutstanding}) AS outstanding,
+               min(created) FILTER (WHERE ${isOutstanding}) AS oldest,
+               count(*) FILTER (WHERE redacted IS NULL AND ${isFinished} AND NOT ${isNoHistory}) AS left_alone,
+               count(content_emptied) AS emptied_here, count(number_emptied) AS numbers_emptied_here
+        FROM message
         WHERE ${isWithin('$1', '$2')}
           AND created >= $3::timestamptz AT TIME ZONE 'utc' AND created <= $4::timestamptz AT TIME ZONE 'utc'
       )
-      SELECT ${count('is_finished')} AS finished,
-             ${count('is_finished AND redacted IS NOT NULL')} AS "emptiedAtTwilio",
-             ${count('is_finished AND redacted IS NULL AND is_ours')} AS outstanding,
-             min(created) FILTER (WHERE is_finished AND redacted IS NULL AND is_ours) AS "oldestOutstanding",
-             ${count('NOT is_finished AND twilio_sid IS NOT NULL')} AS unfinished,
-             ${count('is_finished AND redacted IS NULL AND NOT is_ours')} AS "leftAlone",
-             ${count('content_emptied IS NOT NULL')} AS "emptiedHere",
-             ${count('number_emptied IS NOT NULL')} AS "numbersEmptiedHere"
-      FROM asked`,
+      SELECT (emptied + outstanding + left_alone)::int AS finished, emptied::int AS "emptiedAtTwilio", outstanding::int,
+             oldest AS "oldestOutstanding", (with_sid - emptied - outstanding - left_alone)::int AS unfinished,
+             left_alone::int AS "leftAlone", emptied_here::int AS "emptiedHere",
+             numbers_emptied_here::int AS "numbersEmptiedHere"
+      FROM counted`,
     values: [...reachValues(reach), from, to],
   });
   return only(rows);
