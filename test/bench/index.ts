@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { consoleBenchmark } from './console.ts';
 import { countsBenchmark } from './counts.ts';
 import { findBenchmarks } from './find.ts';
 import { floodBenchmark } from './flood.ts';
@@ -27,6 +28,7 @@ const benchmarks = [
   ...reconcileBenchmarks,
   ...findBenchmarks,
   countsBenchmark(values.big ? 10_000_000 : 1_000_000),
+  consoleBenchmark,
   keyBenchmark,
   ...retentionBenchmarks(values),
   ...simulatorBenchmarks,
