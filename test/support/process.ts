@@ -43,7 +43,7 @@ export function run(file: string, args: string[], env: Record<string, string>): 
         };
         waiting.add(look);
         look();
-        ended.then(() => reject(new Error(`it ended without printing ${pattern}:\n${output}`)));
+        ended.then(() => reject(new Error(`it ended without printing ${pattern}:\n${output}`)), reject);
       }),
     ended,
   };
