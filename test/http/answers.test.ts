@@ -201,7 +201,13 @@ describe('Who owns the message after the answer: 503 + Retry-After, not sent and
       '20003',
     ],
     ['403: the account', twilioError(403, 20005), '30', 'The Twilio account is not active.', '20005'],
-    ['404: the account', twilioError(404, 20404), '30', 'Twilio refused the message.', '20404'],
+    [
+      '404: the account',
+      twilioError(404, 20404),
+      '30',
+      'Twilio does not know what we asked for: the account, or a message that it has no more.',
+      '20404',
+    ],
     ['a full queue', twilioError(400, 21611), '30', "The sender's queue at Twilio is full.", '21611'],
   ])('Twilio answers %s', async (_what, reply, retryAfter, reason, error_code) => {
     const isTooMany = typeof reply === 'object' && 'status' in reply && reply.status === 429;
