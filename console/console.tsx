@@ -10,12 +10,20 @@ import { PrivacyPage } from './pages/privacy.tsx';
 import { SignInPage } from './pages/sign-in.tsx';
 import { TodayPage } from './pages/today.tsx';
 import { Bar } from './parts/bar.tsx';
+import { needing } from './parts/needing.tsx';
 import { Fault, Loading } from './parts/notes.tsx';
 import { Page } from './parts/panel.tsx';
 import { ROOT } from './place.ts';
 import { readSession, session } from './session.ts';
 
-/** The index of the console: each page on a line. Nobody sees one who is not signed in. */
+const Today = needing('Today', ['sms:report'], TodayPage);
+const Messages = needing('Messages', ['sms:read'], MessagesPage);
+const Message = needing('A message', ['sms:read'], MessagePage);
+const Errors = needing('Errors', ['sms:report'], ErrorsPage);
+const ErrorCode = needing('An error', ['sms:report'], ErrorCodePage);
+const Privacy = needing('Privacy', ['sms:report'], PrivacyPage);
+
+/** The index of the console: each page on a line, above it what it needs. Nobody sees one who is not signed in. */
 export function Console() {
   return (
     <LocationProvider>
@@ -30,12 +38,12 @@ export function Console() {
 function Pages() {
   return (
     <Router>
-      <Route path={ROOT} component={TodayPage} />
-      <Route path={`${ROOT}/messages`} component={MessagesPage} />
-      <Route path={`${ROOT}/messages/:uuid`} component={MessagePage} />
-      <Route path={`${ROOT}/errors`} component={ErrorsPage} />
-      <Route path={`${ROOT}/errors/:code`} component={ErrorCodePage} />
-      <Route path={`${ROOT}/privacy`} component={PrivacyPage} />
+      <Route path={ROOT} component={Today} />
+      <Route path={`${ROOT}/messages`} component={Messages} />
+      <Route path={`${ROOT}/messages/:uuid`} component={Message} />
+      <Route path={`${ROOT}/errors`} component={Errors} />
+      <Route path={`${ROOT}/errors/:code`} component={ErrorCode} />
+      <Route path={`${ROOT}/privacy`} component={Privacy} />
       <Route default component={NotFoundPage} />
     </Router>
   );

@@ -1,4 +1,5 @@
 import { useLocation } from 'preact-iso';
+import { ownTenant } from './session.ts';
 
 /** Where the reader is: the whole filter stands in the address, so that it can be kept and shared. */
 
@@ -29,9 +30,10 @@ export function useQuery() {
   };
 }
 
-/** The one tenant that is looked at, or null for all that the reader may see. */
+/** The one tenant that is looked at, or null for all that the reader may see. A key of one tenant sees that one, whatever an address from a colleague says. */
 export function useTenant(): Tenant | null {
   const { query } = useLocation();
+  if (ownTenant() !== null) return null;
   const [trustomer_code = '', product_name = ''] = (query.tenant ?? '').split('/');
   return trustomer_code === '' || product_name === '' ? null : { trustomer_code, product_name };
 }

@@ -6,10 +6,11 @@ import { Foreign, Mark } from '../parts/marks.tsx';
 import { Nothing, Shown } from '../parts/notes.tsx';
 import { Page, Panel } from '../parts/panel.tsx';
 import { asWord, useLink, useTenant } from '../place.ts';
+import { may } from '../session.ts';
 import { dayOf, daysUpTo, now, startOfDay } from '../times.ts';
 import { count } from '../words.ts';
 import { ERROR_DAYS, nameOfClass } from './errors.tsx';
-import { MessageTable } from './message-table.tsx';
+import { type Found, MessageTable } from './message-table.tsx';
 
 const EVERY_MS = 30_000;
 const LATEST = 10;
@@ -18,9 +19,11 @@ async function readCode(code: string, range: { from: string; to: string }, tenan
   const [codes, counts, latest] = await Promise.all([
     api('GET /dhos/v1/error_codes', { signal }),
     api('GET /dhos/v1/error_counts', { query: { ...range, error_code: code, ...tenant }, signal }),
-    api('POST /dhos/v1/sms_search', { body: { error_code: [code], limit: LATEST, ...tenant }, signal }),
+    may('sms:read')
+      ? api('POST /dhos/v1/sms_search', { body: { error_code: [code], limit: LATEST, ...tenant }, signal })
+      : null,
   ]);
-  return { known: codes.find((each) => each.code === code), counts, latest: latest.messages };
+  return { known: codes.find((each) => each.code === code), counts, latest: latest?.messages ?? null };
 }
 
 /** One code: what it means, what to do, whom it hits. */
@@ -53,13 +56,19 @@ export function ErrorCodePage() {
               title="The latest"
               aside={<a href={link('/messages', { code, from: days[0], to: dayOf(now()) })}>All of them</a>}
             >
-              {latest.length === 0 ? <Nothing>No message has this error.</Nothing> : <MessageTable messages={latest} />}
+              <Latest messages={latest} />
             </Panel>
           </>
         )}
       </Shown>
     </Page>
   );
+}
+
+/** Null: the key may not read messages. */
+function Latest({ messages }: { readonly messages: readonly Found[] | null }) {
+  if (messages === null) return <Nothing>To see messages, a key needs the scope sms:read.</Nothing>;
+  return messages.length === 0 ? <Nothing>No message has this error.</Nothing> : <MessageTable messages={messages} />;
 }
 
 function Meaning({

@@ -2,7 +2,7 @@ import { useLocation } from 'preact-iso';
 import { api } from '../api/client.ts';
 import { useLive } from '../api/live.ts';
 import { asWord, ROOT, useLink, useQuery } from '../place.ts';
-import { ownTenant, session, signOut } from '../session.ts';
+import { may, ownTenant, session, signOut } from '../session.ts';
 
 const TENANTS_EVERY_MS = 300_000;
 const pages = [
@@ -35,7 +35,7 @@ export function Bar() {
           ))}
         </nav>
         <div class="who">
-          <TenantChoice />
+          <Whose />
           <Who />
         </div>
       </header>
@@ -43,15 +43,15 @@ export function Bar() {
   );
 }
 
+function Whose() {
+  const own = ownTenant();
+  if (own !== null) return <span title="The tenant of your key">{asWord(own)}</span>;
+  return may('sms:read') ? <TenantChoice /> : null;
+}
+
 function TenantChoice() {
   const { query, set } = useQuery();
-  const own = ownTenant();
-  const live = useLive(
-    'tenants',
-    (signal) => api('GET /dhos/v1/tenants', { signal }),
-    own === null ? TENANTS_EVERY_MS : null,
-  );
-  if (own !== null) return <span title="The tenant of your key">{asWord(own)}</span>;
+  const live = useLive('tenants', (signal) => api('GET /dhos/v1/tenants', { signal }), TENANTS_EVERY_MS);
   const words = (live.data ?? []).map(asWord);
   const chosen = query.tenant ?? '';
   if (chosen !== '' && !words.includes(chosen)) words.push(chosen);
