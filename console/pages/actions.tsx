@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import { useLocation } from 'preact-iso';
-import { api } from '../api/client.ts';
+import { ApiError, api } from '../api/client.ts';
 import { Confirm } from '../parts/confirm.tsx';
 import { Panel } from '../parts/panel.tsx';
 import { useLink } from '../place.ts';
@@ -90,7 +90,7 @@ function Chosen({
   const link = useLink();
   // One key for as long as the question stands: pressed twice, or after a fault, it is still one new message.
   const [key] = useState(newKey);
-  const [outcome, setOutcome] = useState<'sent' | 'not-sent'>('sent');
+  const [outcome, setOutcome] = useState<'sent' | 'not-sent' | null>(null);
   const path = { message_id: message.uuid };
   const headers = { 'x-trustomer': message.trustomer_code, 'x-product': message.product_name };
   const run: Readonly<Record<Action, () => Promise<void>>> = {
@@ -99,13 +99,11 @@ function Chosen({
       onDone(changed ? `Twilio says ${said}: that is news.` : `Twilio says ${said ?? 'nothing'}: nothing new.`);
     },
     send_again: async () => {
-      const sent = await api('POST /dhos/v1/sms/{message_id}/send_again', {
-        path,
-        headers: { ...headers, 'idempotency-key': key },
-      });
-      route(link(`/messages/${sent.uuid}`));
+      const uuid = await sendAgain(message, { ...headers, 'idempotency-key': key });
+      route(link(`/messages/${uuid}`));
     },
     settle: async () => {
+      if (outcome === null) return;
       await api('POST /dhos/v1/sms/{message_id}/settle', { path, body: { outcome } });
       onDone('It is settled.');
     },
@@ -123,7 +121,8 @@ function Chosen({
     <Confirm
       title={`${name}?`}
       risk={risk}
-      deed={action === 'settle' ? `It was ${outcome === 'sent' ? '' : 'not '}sent` : deed}
+      deed={action === 'settle' ? settled[outcome ?? 'unchosen'] : deed}
+      isReady={action !== 'settle' || outcome !== null}
       isGrave={isGrave}
       onDo={run[action]}
       onClose={onClose}
@@ -141,6 +140,19 @@ function Chosen({
       )}
     </Confirm>
   );
+}
+
+const settled = { sent: 'It was sent', 'not-sent': 'It was not sent', unchosen: 'Settle it' } as const;
+
+/** The new message's uuid. One that Twilio refuses is recorded too: its own page says why. */
+async function sendAgain({ uuid }: Message, headers: Readonly<Record<string, string>>): Promise<string> {
+  try {
+    return (await api('POST /dhos/v1/sms/{message_id}/send_again', { path: { message_id: uuid }, headers })).uuid;
+  } catch (failed) {
+    const recorded = failed instanceof ApiError ? failed.messageId : null;
+    if (recorded === null || recorded === uuid) throw failed;
+    return recorded;
+  }
 }
 
 /** Not crypto.randomUUID, which browsers keep from pages that came by plain HTTP. */

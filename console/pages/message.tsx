@@ -64,8 +64,8 @@ function Why({ message, explanation }: { readonly message: Message; readonly exp
   const link = useLink();
   const { summary, tone, waits_for, until, error } = explanation;
   return (
-    <section class={`panel why ${tone}`} aria-label="Why" aria-live="polite">
-      <p class="summary">
+    <section class={`panel why ${tone}`} aria-label="Why">
+      <p class="summary" aria-live="polite" aria-atomic="true">
         <Status status={message.status} /> {summary}
       </p>
       {waits_for !== undefined && (

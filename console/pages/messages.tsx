@@ -34,7 +34,7 @@ export function MessagesPage() {
   return (
     <Page title="Messages" aside={<Export filter={filter} />}>
       <Filters />
-      <Panel title={isFirst ? 'Newest first' : 'Older messages'}>
+      <Panel title={isFirst ? 'Newest first' : 'Older messages'} part={query.cursor ?? ''}>
         <Shown live={live} what="the messages">
           {({ messages, next }) => (
             <>

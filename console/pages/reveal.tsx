@@ -12,7 +12,10 @@ const SHOWN_FOR_MS = 60_000;
 export function Reveal({ message }: { readonly message: Message }) {
   const [clear, setClear] = useState<Message | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
+  const [isBusy, setBusy] = useState(false);
   const shown = clear ?? message;
+
+  const isEmptied = message.number_emptied !== undefined && message.content_emptied !== undefined;
 
   useEffect(() => {
     if (clear === null) return;
@@ -28,11 +31,13 @@ export function Reveal({ message }: { readonly message: Message }) {
 
   const reveal = async () => {
     setError(null);
+    setBusy(true);
     try {
       setClear(await api('GET /dhos/v1/sms/{message_id}', { path: { message_id: message.uuid } }));
     } catch (failed) {
       setError(failed as ApiError);
     }
+    setBusy(false);
   };
   return (
     <div class="reveal">
@@ -51,15 +56,21 @@ export function Reveal({ message }: { readonly message: Message }) {
         </div>
       </dl>
       {error !== null && <Fault error={error} what="text and number" />}
-      {may('sms:read:content') ? (
-        <button type="button" onClick={clear === null ? reveal : () => setClear(null)}>
+      {isEmptied ? null : may('sms:read:content') ? (
+        <button
+          type="button"
+          aria-disabled={isBusy}
+          onClick={clear === null ? () => !isBusy && reveal() : () => setClear(null)}
+        >
           {clear === null ? 'Reveal text and number' : 'Cover them again'}
         </button>
       ) : (
         <p class="soft">Text and number in clear need a key with the scope sms:read:content.</p>
       )}
-      <p class="soft">
-        {clear === null ? 'Who reveals goes on record.' : 'Covered again after a minute, or when you look elsewhere.'}
+      <p class="soft" role="status" hidden={isEmptied}>
+        {clear === null
+          ? 'Who reveals goes on record.'
+          : 'Text and number are shown. They are covered again after a minute, or when you look elsewhere.'}
       </p>
     </div>
   );

@@ -9,6 +9,7 @@ export function Confirm({
   risk,
   deed,
   isGrave = false,
+  isReady = true,
   onDo,
   onClose,
   children,
@@ -18,6 +19,8 @@ export function Confirm({
   /** What the button says. */
   readonly deed: string;
   readonly isGrave?: boolean;
+  /** False: something has still to be chosen. */
+  readonly isReady?: boolean;
   readonly onDo: () => Promise<void>;
   readonly onClose: () => void;
   readonly children?: ComponentChildren;
@@ -25,9 +28,15 @@ export function Confirm({
   const dialog = useRef<HTMLDialogElement>(null);
   const [isBusy, setBusy] = useState(false);
   const [error, setError] = useState<ApiError | null>(null);
-  useEffect(() => dialog.current?.showModal(), []);
+  const cancel = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    dialog.current?.showModal();
+    // Enter pressed once too often does not do what cannot be undone.
+    if (isGrave) cancel.current?.focus();
+  }, [isGrave]);
 
   const run = async () => {
+    if (isBusy || !isReady) return;
     setBusy(true);
     setError(null);
     try {
@@ -39,19 +48,38 @@ export function Confirm({
     }
   };
   return (
-    <dialog ref={dialog} aria-labelledby="confirm-title" onClose={onClose}>
+    <dialog
+      ref={dialog}
+      aria-labelledby="confirm-title"
+      aria-describedby="confirm-risk"
+      onClose={onClose}
+      // What came of it is to be seen: the question stays until that is known.
+      onKeyDown={(event) => isBusy && event.key === 'Escape' && event.preventDefault()}
+      onCancel={(event) => isBusy && event.preventDefault()}
+    >
       <h2 id="confirm-title">{title}</h2>
-      <p>{risk}</p>
+      <p id="confirm-risk">{risk}</p>
       {children}
-      {error !== null && <Fault error={error} what="what came of it" />}
+      {error !== null && <Fault error={error} lead={leadOf(error)} />}
       <div class="buttons">
-        <button type="button" class={isGrave ? 'grave' : 'main'} disabled={isBusy} onClick={run}>
+        <button
+          type="button"
+          class={isGrave ? 'grave' : 'main'}
+          disabled={!isReady}
+          aria-disabled={isBusy}
+          onClick={run}
+        >
           {isBusy ? 'One moment …' : deed}
         </button>
-        <button type="button" disabled={isBusy} onClick={() => dialog.current?.close()}>
+        <button ref={cancel} type="button" disabled={isBusy} onClick={() => dialog.current?.close()}>
           Cancel
         </button>
       </div>
     </dialog>
   );
+}
+
+/** A refusal did nothing; without an answer nobody knows. */
+function leadOf({ status }: ApiError): string {
+  return status >= 400 && status < 500 ? 'It was not done.' : 'It is not known whether it was done.';
 }

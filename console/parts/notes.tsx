@@ -20,19 +20,24 @@ export function Nothing({ children }: { readonly children: ComponentChildren }) 
 export function Fault({
   error,
   what,
+  lead = `Could not read ${what}.`,
   retry,
   since,
 }: {
   readonly error: ApiError;
-  readonly what: string;
+  readonly what?: string;
+  readonly lead?: string;
   readonly retry?: (() => void) | undefined;
   /** What is still shown is of then. */
   readonly since?: Date | null | undefined;
 }) {
   return (
-    <div class="note fault" role="alert">
-      <strong>Could not read {what}.</strong> {error.message}
-      {since != null && <> What you see is of {inWords(since.toISOString())}.</>}
+    <div class="note fault">
+      {/* Only what stays the same from one asking to the next: it is read out once. */}
+      <span role="alert">
+        <strong>{lead}</strong> {error.message}
+        {since != null && <> What you see is of {inWords(since.toISOString())}.</>}
+      </span>
       {error.requestId != null && <small> In the service’s log: {error.requestId}</small>}
       {retry !== undefined && (
         <button type="button" onClick={retry}>
