@@ -15,6 +15,7 @@ import { Fault, Loading } from './parts/notes.tsx';
 import { Page } from './parts/panel.tsx';
 import { ROOT } from './place.ts';
 import { readSession, session } from './session.ts';
+import { zoneInWords } from './times.ts';
 
 const Today = needing('Today', ['sms:report'], TodayPage);
 const Messages = needing('Messages', ['sms:read'], MessagesPage);
@@ -30,6 +31,9 @@ export function Console() {
       <SignedIn>
         <Bar />
         <Pages />
+        <footer class="soft no-print">
+          Times are those of your clock ({zoneInWords()}); days are UTC days, as the service counts them.
+        </footer>
       </SignedIn>
     </LocationProvider>
   );

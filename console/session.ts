@@ -1,5 +1,5 @@
 import { signal } from '@preact/signals';
-import { type Answer, api, whenSignedOut } from './api/client.ts';
+import { type Answer, ApiError, api, whenSignedOut } from './api/client.ts';
 
 /** Who is signed in. */
 export type Session = Answer<'GET /dhos/v1/session'>;
@@ -12,14 +12,30 @@ export type SessionState =
 export const session = signal<SessionState>({ kind: 'asking' });
 
 whenSignedOut(() => {
-  session.value = { kind: 'signed out', wasSignedIn: session.value.kind === 'signed in' };
+  // Several calls may be told so at the same time: the first one counts.
+  const { kind } = session.value;
+  if (kind !== 'signed out') session.value = { kind: 'signed out', wasSignedIn: kind === 'signed in' };
 });
+
+/** Another tab may have signed in with another key, or out: whoever comes back here sees as whom they act. */
+export async function readSessionAgain(): Promise<void> {
+  const before = session.value;
+  if (before.kind !== 'signed in') return;
+  try {
+    const now = await api('GET /dhos/v1/session', {});
+    const isSame = JSON.stringify(now) === JSON.stringify(before.session);
+    if (!isSame && session.value === before) session.value = { kind: 'signed in', session: now };
+  } catch (error) {
+    const isOver = error instanceof ApiError && error.status === 401;
+    if (isOver && session.value === before) session.value = { kind: 'signed out', wasSignedIn: true };
+  }
+}
 
 export async function readSession(): Promise<void> {
   try {
     session.value = { kind: 'signed in', session: await api('GET /dhos/v1/session', {}) };
   } catch (error) {
-    const status = error instanceof Error && 'status' in error ? error.status : 0;
+    const status = error instanceof ApiError ? error.status : 0;
     session.value =
       status === 401 ? { kind: 'signed out', wasSignedIn: false } : { kind: 'failed', error: error as Error };
   }
@@ -30,6 +46,7 @@ export async function signIn(key: string): Promise<void> {
   session.value = { kind: 'signed in', session: await api('POST /dhos/v1/session', { body: { key } }) };
 }
 
+/** Fails when the service cannot be told: the session goes on then. */
 export async function signOut(): Promise<void> {
   await api('DELETE /dhos/v1/session', {});
   session.value = { kind: 'signed out', wasSignedIn: false };

@@ -2,6 +2,7 @@
 
 const DAY_MS = 86_400_000;
 const moment = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium' });
+const zone = new Intl.DateTimeFormat('en-GB', { timeZoneName: 'short' });
 const dayWords = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' });
 const longDay = new Intl.DateTimeFormat('en-GB', { dateStyle: 'full', timeZone: 'UTC' });
 const monthWords = new Intl.DateTimeFormat('en-GB', { month: 'long', year: 'numeric', timeZone: 'UTC' });
@@ -34,6 +35,16 @@ export function daysUpTo(date: Date, howMany: number): string[] {
 
 export function inWords(time: string): string {
   return moment.format(new Date(time));
+}
+
+/** For what is filed: the same wherever it is read. */
+export function utcInWords(time: string): string {
+  return `${time.slice(0, 19).replace('T', ' ')} UTC`;
+}
+
+/** The reader's zone, for example `GMT` or `BST`. */
+export function zoneInWords(): string {
+  return zone.formatToParts(now()).find(({ type }) => type === 'timeZoneName')?.value ?? 'local time';
 }
 
 export function dayInWords(day: string): string {

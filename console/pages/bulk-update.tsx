@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import { api } from '../api/client.ts';
 import { Confirm } from '../parts/confirm.tsx';
 import { may, ownTenant } from '../session.ts';
-import { many } from '../words.ts';
+import { count, many } from '../words.ts';
 
 /** Heals a time without callbacks: asks Twilio about every open message, and then empties the finished ones there. */
 export function BulkUpdate({ onDone }: { readonly onDone: () => void }) {
@@ -12,9 +12,7 @@ export function BulkUpdate({ onDone }: { readonly onDone: () => void }) {
   const run = async () => {
     await start();
     const { asked, changed } = await api('GET /dhos/v1/sms/bulk_update/progress', {});
-    say(
-      `Twilio was asked about ${many(asked, 'message')}: ${many(changed, 'one')} had news.`.replace('ones had', 'had'),
-    );
+    say(`Twilio was asked about ${many(asked, 'message')}; of ${count(changed)} there was news.`);
     onDone();
   };
   return (

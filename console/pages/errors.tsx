@@ -19,6 +19,7 @@ const classes = [
   { class: 'configuration', name: 'our set-up', tone: 'unsettled' },
   { class: 'for good', name: 'for good', tone: 'neutral' },
   { class: 'later', name: 'for now', tone: 'waiting' },
+  { class: 'not known', name: 'not known', tone: 'unknown' },
 ] as const;
 
 const markOf = { account: 'bad', configuration: 'bad', 'for good': 'neutral', later: 'waiting' } as const;
@@ -70,7 +71,7 @@ function seriesOf(days: readonly string[], data: Counts, codes: readonly ErrorCo
   const classOf = new Map(codes.map((each) => [each.code, each.class]));
   const sum = (day: string, word: string) =>
     Object.entries(data[day] ?? {}).reduce(
-      (n, [code, times]) => n + ((classOf.get(code) ?? 'for good') === word ? times : 0),
+      (n, [code, times]) => n + ((classOf.get(code) ?? 'not known') === word ? times : 0),
       0,
     );
   return classes.map(({ class: word, name, tone }) => ({ name, tone, values: days.map((day) => sum(day, word)) }));

@@ -30,7 +30,11 @@ export function MessageTable({ messages }: { readonly messages: readonly Found[]
               <Status status={message.status} />
             </td>
             <td data-name="to">
-              <Foreign text={message.receiver} />
+              {message.number_emptied === undefined ? (
+                <Foreign text={message.receiver} />
+              ) : (
+                <span class="soft">emptied</span>
+              )}
             </td>
             <td data-name="tenant">
               <Foreign text={`${message.trustomer_code}/${message.product_name}`} />

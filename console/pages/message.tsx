@@ -32,7 +32,7 @@ export function MessagePage() {
   const live = useLive(`message ${uuid}`, (signal) => readMessage(uuid, signal), EVERY_MS);
   if (live.data === null && live.error?.status === 404) return <NoSuchMessage />;
   return (
-    <Page title="A message">
+    <Page title={`Message ${uuid.slice(0, 8)}`}>
       <Shown live={live} what="the message">
         {({ message, explanation, events }) => (
           <div class="message-page">
@@ -81,8 +81,8 @@ function Why({ message, explanation }: { readonly message: Message; readonly exp
       )}
       {error !== undefined && (
         <dl>
-          <Fact name="Why">
-            {error.means} <a href={link(`/errors/${error.code}`)}>Error {error.code}</a>
+          <Fact name="The error">
+            <a href={link(`/errors/${error.code}`)}>Error {error.code}</a>
           </Fact>
           <Fact name="What to do">{error.what_to_do}</Fact>
           <Fact name="Can we fix it?">
@@ -119,7 +119,7 @@ function Facts({ message }: { readonly message: Message }) {
           </Fact>
         )}
         <Fact name="Emptied at Twilio">
-          {message.redacted === undefined ? 'not yet' : <Time at={message.redacted} />}
+          {message.redacted === undefined ? notEmptied(message) : <Time at={message.redacted} />}
         </Fact>
         <Fact name="Id">
           <span class="id">{message.uuid}</span>
@@ -130,6 +130,11 @@ function Facts({ message }: { readonly message: Message }) {
       </dl>
     </Panel>
   );
+}
+
+/** What Twilio never took, it holds no text of. */
+function notEmptied({ status, twilio_sid }: Message): string {
+  return status === 'error' && twilio_sid === undefined ? 'nothing to empty: it is not at Twilio' : 'not yet';
 }
 
 function Fact({ name, children }: { readonly name: string; readonly children: ComponentChildren }) {

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { type ApiError, api } from '../api/client.ts';
 import { useLive } from '../api/live.ts';
 import { Fault, Nothing, Shown } from '../parts/notes.tsx';
@@ -67,10 +67,12 @@ export function MessagesPage() {
 
 function Filters() {
   const { query, set } = useQuery();
+  // Another filter begins with its first page.
+  const change = (changes: Parameters<typeof set>[0]) => set({ ...changes, cursor: undefined });
   const chosen = query.status === undefined ? [] : query.status.split(',');
   const toggle = (status: string) => {
     const next = chosen.includes(status) ? chosen.filter((each) => each !== status) : [...chosen, status];
-    set({ status: next.join(','), cursor: undefined });
+    change({ status: next.join(',') });
   };
   const isFiltered = ['find', 'status', 'code', 'from', 'to'].some((name) => query[name] !== undefined);
   return (
@@ -86,44 +88,20 @@ function Filters() {
         ))}
       </fieldset>
       <div class="fields">
-        <label>
-          from day (UTC)
-          <input
-            type="date"
-            value={query.from ?? ''}
-            onChange={(event) => set({ from: event.currentTarget.value, cursor: undefined })}
-          />
-        </label>
-        <label>
-          to day (UTC)
-          <input
-            type="date"
-            value={query.to ?? ''}
-            onChange={(event) => set({ to: event.currentTarget.value, cursor: undefined })}
-          />
-        </label>
-        <label>
-          error code
-          <input
-            inputMode="numeric"
-            size={8}
-            maxLength={10}
-            value={query.code ?? ''}
-            onChange={(event) => set({ code: event.currentTarget.value.trim(), cursor: undefined })}
-          />
-        </label>
+        <Field
+          label="from day (UTC)"
+          type="date"
+          value={query.from}
+          isWhole={isDay}
+          onSet={(from) => change({ from })}
+        />
+        <Field label="to day (UTC)" type="date" value={query.to} isWhole={isDay} onSet={(to) => change({ to })} />
+        <Field label="error code" inputMode="numeric" size={8} value={query.code} onSet={(code) => change({ code })} />
         {isFiltered && (
           <button
             type="button"
             onClick={() =>
-              set({
-                find: undefined,
-                status: undefined,
-                code: undefined,
-                from: undefined,
-                to: undefined,
-                cursor: undefined,
-              })
+              change({ find: undefined, status: undefined, code: undefined, from: undefined, to: undefined })
             }
           >
             Clear the filter
@@ -134,18 +112,66 @@ function Filters() {
   );
 }
 
+/** A date that is being typed is for a while one of the first millennium. */
+function isDay(value: string): boolean {
+  return value === '' || /^2\d{3}-/.test(value);
+}
+
+/** What is being typed stays as it is while the list behind it is asked for again. */
+function Field({
+  label,
+  value = '',
+  isWhole = () => true,
+  onSet,
+  ...rest
+}: {
+  readonly label: string;
+  readonly value: string | undefined;
+  readonly isWhole?: (typed: string) => boolean;
+  readonly onSet: (value: string) => void;
+  readonly type?: 'date';
+  readonly inputMode?: 'numeric';
+  readonly size?: number;
+}) {
+  const [typed, setTyped] = useState(value);
+  useEffect(() => setTyped(value), [value]);
+  const commit = (given: string) => {
+    setTyped(given);
+    if (isWhole(given) && given !== value) onSet(given);
+  };
+  return (
+    <label>
+      {label}
+      <input
+        {...rest}
+        maxLength={10}
+        value={typed}
+        onInput={(event) => setTyped(event.currentTarget.value)}
+        onChange={(event) => commit(event.currentTarget.value.trim())}
+      />
+    </label>
+  );
+}
+
 /** What is typed goes to the service in a body, and comes back sealed: only that stands in the address. */
 function Search() {
   const { query, set } = useQuery();
   const tenant = useTenant();
   const [typed, setTyped] = useState('');
   const [error, setError] = useState<ApiError | null>(null);
+  const foundBy = useRef(query.find);
+  useEffect(() => {
+    // Cleared, or gone back: the field does not show what the list is not of.
+    if (foundBy.current !== query.find) setTyped('');
+    foundBy.current = query.find;
+  }, [query.find]);
   const submit = async (event: Event) => {
     event.preventDefault();
     setError(null);
     if (typed.trim() === '') return set({ find: undefined, cursor: undefined });
     try {
       const { token } = await api('POST /dhos/v1/sms_search', { body: { q: typed.trim(), limit: 1, ...tenant } });
+      foundBy.current = token;
       set({ find: token, cursor: undefined });
     } catch (failed) {
       setError(failed as ApiError);
@@ -162,7 +188,7 @@ function Search() {
             autoComplete="off"
             spellcheck={false}
             maxLength={250}
-            placeholder={query.find === undefined ? '' : 'what was looked for is sealed in the address'}
+            placeholder={query.find === undefined ? '' : 'as in the address, sealed'}
             aria-describedby="find-help"
             value={typed}
             onInput={(event) => setTyped(event.currentTarget.value)}

@@ -6,7 +6,7 @@ import { Shown } from '../parts/notes.tsx';
 import { Page, Panel } from '../parts/panel.tsx';
 import { asWord, type Tenant, useQuery, useTenant } from '../place.ts';
 import { ownTenant } from '../session.ts';
-import { boundsOfMonth, monthInWords, monthsUpTo, now } from '../times.ts';
+import { boundsOfMonth, monthInWords, monthsUpTo, now, utcInWords } from '../times.ts';
 import { count, many } from '../words.ts';
 
 /** A month changes slowly, and every message of it is counted each time. */
@@ -139,12 +139,8 @@ function Statement({
         </li>
         <li>
           {outstanding === 0 ? 'None was' : `${count(outstanding)} ${outstanding === 1 ? 'was' : 'were'}`} outstanding
-          {oldest_outstanding !== undefined && (
-            <>
-              , the oldest recorded at <Time at={oldest_outstanding} />
-            </>
-          )}
-          . Each is tried again until it is emptied.
+          {oldest_outstanding !== undefined && <>, the oldest recorded at {utcInWords(oldest_outstanding)}</>}.
+          {outstanding > 0 && ' Each is tried again until it is emptied.'}
         </li>
         <li>{many(unfinished, 'message')} had not ended; their texts may not be emptied at Twilio before they have.</li>
         <li>
@@ -155,9 +151,7 @@ function Statement({
           <li>{many(left_alone, 'message')} ended before this service took over, and were left as they were.</li>
         )}
       </ol>
-      <p class="soft">
-        Counted at {report.measurement_timestamp.slice(0, 19).replace('T', ' ')} UTC from the service’s records.
-      </p>
+      <p class="soft">Counted at {utcInWords(report.measurement_timestamp)} from the service’s records.</p>
       <dl class="signature">
         <div>
           <dt>Name</dt>

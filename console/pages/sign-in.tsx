@@ -25,8 +25,9 @@ export function SignInPage({ wasSignedIn }: { readonly wasSignedIn: boolean }) {
       <form class="panel sign-in" onSubmit={submit}>
         {wasSignedIn && (
           <p class="note" role="status">
-            You were signed out: sessions last 12 hours, or the key was revoked. What you were looking at comes back
-            when you sign in.
+            You are not signed in any more: a session lasts 12 hours, and ends when its key is revoked or somebody signs
+            out in another tab. What you were looking at comes back when you sign in; what you had just asked to be done
+            was not done.
           </p>
         )}
         <label for="key">API key</label>

@@ -28,10 +28,7 @@ const CHART_DAYS = 30;
 export function TodayPage() {
   const tenant = useTenant();
   return (
-    <Page
-      title="Today"
-      aside={<span class="soft">Days are UTC days. It is {now().toISOString().slice(11, 16)} UTC.</span>}
-    >
+    <Page title="Today">
       <Checks />
       <Funnel tenant={tenant} />
       <PerDay tenant={tenant} />
@@ -113,7 +110,10 @@ function Funnel({ tenant }: { readonly tenant: Tenant | null }) {
   const live = useLive(key, (signal) => readFunnel(tenant, signal), EVERY_MS);
   const from = startOfDay(dayOf(now())).slice(0, 10);
   return (
-    <Panel title="Messages so far today">
+    <Panel
+      title="Messages so far today"
+      aside={<span class="soft">since midnight UTC; it is {now().toISOString().slice(11, 16)} UTC</span>}
+    >
       <Shown live={live} what="the counts">
         {({ today, yesterday, lastWeek }) => (
           <ol class="funnel">

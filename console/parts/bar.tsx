@@ -1,3 +1,4 @@
+import { useState } from 'preact/hooks';
 import { useLocation } from 'preact-iso';
 import { api } from '../api/client.ts';
 import { useLive } from '../api/live.ts';
@@ -71,15 +72,21 @@ function TenantChoice() {
 }
 
 function Who() {
+  const [isFailed, setFailed] = useState(false);
   const state = session.value;
   if (state.kind !== 'signed in') return null;
   if (state.session.authentication === 'none') return <span title="AUTH_MODE is none">No sign-in</span>;
   return (
     <>
       <span>{state.session.name}</span>
-      <button type="button" class="plain" onClick={() => void signOut()}>
+      <button type="button" class="plain" onClick={() => signOut().catch(() => setFailed(true))}>
         Sign out
       </button>
+      {isFailed && (
+        <strong class="note fault" role="alert">
+          You are still signed in: the service did not answer. Try again, or close the browser.
+        </strong>
+      )}
     </>
   );
 }
