@@ -10,6 +10,7 @@ import { PrivacyPage } from './pages/privacy.tsx';
 import { SignInPage } from './pages/sign-in.tsx';
 import { TodayPage } from './pages/today.tsx';
 import { Bar } from './parts/bar.tsx';
+import { WhenBroken } from './parts/broken.tsx';
 import { needing } from './parts/needing.tsx';
 import { Fault, Loading } from './parts/notes.tsx';
 import { Page } from './parts/panel.tsx';
@@ -30,7 +31,9 @@ export function Console() {
     <LocationProvider>
       <SignedIn>
         <Bar />
-        <Pages />
+        <WhenBroken>
+          <Pages />
+        </WhenBroken>
         <footer class="soft no-print">
           Times are those of your clock ({zoneInWords()}); days are UTC days, as the service counts them.
         </footer>

@@ -53,7 +53,7 @@ export async function api<O extends Operation>(operation: O, parts: Parts<O> & E
       signal === undefined ? AbortSignal.timeout(WITHIN_MS) : AbortSignal.any([signal, AbortSignal.timeout(WITHIN_MS)]),
   });
   if (!response.ok) throw await errorOf(response, operation);
-  return (response.status === 204 ? null : await response.json()) as Answer<O>;
+  return (response.status === 204 ? null : await read(response)) as Answer<O>;
 }
 
 function addressOf(template: string, path: Record<string, string> = {}, query: Record<string, unknown> = {}): string {
@@ -66,10 +66,24 @@ async function ask(address: string, init: RequestInit): Promise<Response> {
   try {
     return await fetch(address, { ...init, credentials: 'same-origin', cache: 'no-cache' });
   } catch (error) {
-    const isLate = error instanceof DOMException && error.name === 'TimeoutError';
-    if (error instanceof DOMException && error.name === 'AbortError') throw error;
-    throw new ApiError(0, isLate ? 'The service did not answer in time.' : 'The service cannot be reached.');
+    throw inPlainWords(error, 'The service cannot be reached.');
   }
+}
+
+/** An answer may break off, or be none of the service's: something between it and the browser may answer, too. */
+async function read(response: Response): Promise<unknown> {
+  try {
+    return await response.json();
+  } catch (error) {
+    throw inPlainWords(error, 'What came back is not an answer of this service, or broke off.');
+  }
+}
+
+/** An asking that was given up stays what it is: nobody is told of it. */
+function inPlainWords(error: unknown, otherwise: string): unknown {
+  const name = error instanceof DOMException ? error.name : '';
+  if (name === 'AbortError') return error;
+  return new ApiError(0, name === 'TimeoutError' ? 'The service did not answer in time.' : otherwise);
 }
 
 async function errorOf(response: Response, operation: string): Promise<ApiError> {

@@ -120,7 +120,7 @@ function Chosen({
   return (
     <Confirm
       title={`${name}?`}
-      risk={risk}
+      risk={`The risk: ${risk}`}
       deed={action === 'settle' ? settled[outcome ?? 'unchosen'] : deed}
       isReady={action !== 'settle' || outcome !== null}
       isGrave={isGrave}

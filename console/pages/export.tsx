@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { type ApiError, api } from '../api/client.ts';
 import type { Operations } from '../api/types.ts';
 import { csvOf } from '../csv.ts';
@@ -29,10 +29,13 @@ const columns = [
 export function Export({ filter }: { readonly filter: Filter }) {
   const [said, say] = useState('');
   const [isBusy, setBusy] = useState(false);
+  const gone = useRef(new AbortController());
+  useEffect(() => () => gone.current.abort(), []);
   const run = async () => {
+    if (isBusy) return;
     setBusy(true);
     try {
-      const { found, isWhole } = await readAll(filter, (n) => say(`${many(n, 'message')} read …`));
+      const { found, isWhole } = await readAll(filter, gone.current.signal, (n) => say(`${many(n, 'message')} read …`));
       save(csvOf(columns, found), `messages-${new Date().toISOString().slice(0, 10)}.csv`);
       say(
         isWhole
@@ -40,6 +43,7 @@ export function Export({ filter }: { readonly filter: Filter }) {
           : `The newest ${many(found.length, 'message')} saved. All of them: npx polaris-sms list --csv`,
       );
     } catch (error) {
+      if (gone.current.signal.aborted) return;
       say(`Nothing was saved: ${(error as ApiError).message}`);
     }
     setBusy(false);
@@ -49,19 +53,19 @@ export function Export({ filter }: { readonly filter: Filter }) {
       <span role="status" class="soft">
         {said}
       </span>
-      <button type="button" disabled={isBusy} onClick={run}>
+      <button type="button" aria-disabled={isBusy} onClick={run}>
         Export as CSV
       </button>
     </div>
   );
 }
 
-async function readAll(filter: Filter, tell: (n: number) => void) {
+async function readAll(filter: Filter, signal: AbortSignal, tell: (n: number) => void) {
   const found: Found[] = [];
   let cursor: string | undefined;
   do {
     const body = { ...filter, limit: AT_ONCE, ...(cursor !== undefined && { cursor }) };
-    const page = await api('POST /dhos/v1/sms_search', { body });
+    const page = await api('POST /dhos/v1/sms_search', { body, signal });
     found.push(...page.messages);
     cursor = page.next;
     tell(found.length);
@@ -75,5 +79,6 @@ function save(text: string, name: string): void {
   link.href = address;
   link.download = name;
   link.click();
-  URL.revokeObjectURL(address);
+  // Not at once: some browsers begin to read it a little later.
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }

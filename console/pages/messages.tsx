@@ -100,9 +100,11 @@ function Filters() {
         {isFiltered && (
           <button
             type="button"
-            onClick={() =>
-              change({ find: undefined, status: undefined, code: undefined, from: undefined, to: undefined })
-            }
+            onClick={() => {
+              change({ find: undefined, status: undefined, code: undefined, from: undefined, to: undefined });
+              // This button goes, and would take the focus with it.
+              document.getElementById('find')?.focus();
+            }}
           >
             Clear the filter
           </button>
