@@ -227,8 +227,17 @@ async function stop({ home }: PostgresPlace, pid: number): Promise<void> {
  * it. While it is held nobody can join, so nobody is handed a server that is about to stop.
  */
 async function isLastOne(client: pg.Client): Promise<boolean> {
-  const { rows } = await client.query('select pg_try_advisory_lock($1) as "isOurs"', [PRESENCE_LOCK]);
-  if (!rows[0].isOurs) return false;
+  try {
+    const { rows } = await client.query('select pg_try_advisory_lock($1) as "isOurs"', [PRESENCE_LOCK]);
+    return rows[0].isOurs && (await isLeftByAll(client));
+  } catch (error) {
+    // Another leaver did not see us come, and stops it: PostgreSQL says so, or the connection just ends.
+    if (error instanceof pg.DatabaseError && !codeOf(error).startsWith('57P')) throw error;
+    return false;
+  }
+}
+
+async function isLeftByAll(client: pg.Client): Promise<boolean> {
   const closing = AbortSignal.timeout(CLOSING_WITHIN_MS);
   while (await hasOtherClients(client)) {
     if (closing.aborted) return false;

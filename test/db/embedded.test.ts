@@ -236,6 +236,22 @@ test('stop is content when the server has gone already', async () => {
   await server.stop();
 });
 
+test('stop is content when the server is being stopped at that very moment', async () => {
+  const dataDir = await filledDataDir();
+  const server = await start(dataDir);
+  // Whoever leaves waits for this one for a while, in which the server is told to end.
+  const client = new pg.Client(server.url);
+  client.on('error', () => {});
+  await client.connect();
+  const [postmaster = 0] = await postgresIn(`${dataDir}/postgres`);
+  const leaving = server.stop();
+  const isHeld = "select from pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock' and granted";
+  while ((await client.query(isHeld)).rows.length === 0);
+  process.kill(postmaster, 'SIGINT');
+  await leaving;
+  await client.end();
+});
+
 test('Ctrl-C reaches the process group of the starter and not the server', async () => {
   const dataDir = await filledDataDir();
   const child = await startInChild(dataDir, { detached: true });
