@@ -214,7 +214,7 @@ describe('DELETE ?erase=true', () => {
   test('it is followed and redacted all the same: a late callback moves its status', async () => {
     const { uuid, sid } = await send();
     await erase(uuid);
-    await service.callback({ MessageSid: sid, MessageStatus: 'delivered' });
+    expect((await service.callback({ MessageSid: sid, MessageStatus: 'delivered' })).status).toBe(204);
     expect(await eventually(async () => ((await rowOf(uuid))?.redacted ? rowOf(uuid) : null))).toMatchObject({
       status: 'delivered',
       content: '',
