@@ -102,7 +102,7 @@ describe('Patterns take time in proportion to the text', () => {
     ['doubles in another way', /^(\d|\d\d)*x$/],
     ['grows with the square', /\s+$/],
     ['grows with the square in two neighbours', /^\w*\d*x/],
-  ])('one that %s is caught', (_what, regex) => {
+  ])('one that %s is caught', { timeout: 120_000 }, (_what, regex) => {
     expect(worstMs(regex).ms).toBeGreaterThan(MOST_MS);
   });
 
