@@ -82,8 +82,7 @@ function Why({ message, explanation }: { readonly message: Message; readonly exp
       {error !== undefined && (
         <dl>
           <Fact name="The error">
-            {!summary.includes(error.means) && `${error.means} `}
-            <a href={link(`/errors/${error.code}`)}>Error {error.code}</a>
+            {error.means} <a href={link(`/errors/${error.code}`)}>Error {error.code}</a>
           </Fact>
           <Fact name="What to do">{error.what_to_do}</Fact>
           <Fact name="Can we fix it?">
