@@ -190,7 +190,7 @@ function Search() {
             autoComplete="off"
             spellcheck={false}
             maxLength={250}
-            placeholder={query.find === undefined ? '' : 'as in the address, sealed'}
+            placeholder={query.find === undefined ? '' : 'the list below is of an earlier search'}
             aria-describedby="find-help"
             value={typed}
             onInput={(event) => setTyped(event.currentTarget.value)}
@@ -202,7 +202,14 @@ function Search() {
         <p id="find-help" class="soft">
           By its id, Twilio’s SID, a phone number in any spelling, or a number’s last four digits.
         </p>
-        {error !== null && <Fault error={error} what="messages like that" />}
+        {error !== null &&
+          (error.status === 400 ? (
+            <p class="note fault" role="alert">
+              This is neither a message’s id, nor Twilio’s SID, nor a phone number, nor the last four digits of one.
+            </p>
+          ) : (
+            <Fault error={error} what="messages like that" />
+          ))}
       </form>
     </search>
   );
