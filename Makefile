@@ -1,6 +1,6 @@
 # Every target is a thin line over an npm script; `make install` runs by itself when package-lock.json has changed.
 .DEFAULT_GOAL := default
-.PHONY: default help install run test lint check bench chaos chaos-control kill-matrix storm rolling-restarts fuzz soak integration debug openapi readme migrate migrate-down migration update sbom clean test-browser screenshots
+.PHONY: default help install run test lint check bench profile chaos chaos-control kill-matrix storm rolling-restarts fuzz soak integration debug openapi readme migrate migrate-down migration update sbom clean test-browser screenshots
 installed := node_modules/.installed
 
 default: check ## Check everything, then run the tests with coverage
@@ -29,6 +29,9 @@ check: install ## Verify format, lint, types, dead code and lock file; changes n
 
 bench: install ## Measure, beside floors measured in the same run (json=yes: as JSON; big=yes: with millions of rows, takes an hour)
 	npm run --silent bench -- $(if $(filter yes,$(json)),--json) $(if $(filter yes,$(big)),--big)
+
+profile: install ## Flame graphs of sending and of callbacks: profile-post.svg, profile-callback.svg
+	npm run --silent profile
 
 # How large the drills are; each is a knob: make chaos MESSAGES=300 SEED=7
 MESSAGES ?= 2000

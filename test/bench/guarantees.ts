@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { callbackInBytes } from '../chaos/callback-bytes.ts';
 import { type CopiedMessage, copyRows, plainReceiver, SENDER, sendOriginal } from '../chaos/copied-rows.ts';
 import { fire } from '../chaos/fire.ts';
-import { account, type Stage, setStage } from '../chaos/stage.ts';
+import { account, type Replica, type Stage, setStage } from '../chaos/stage.ts';
 import { type Run, run } from '../support/process.ts';
 import { floorTables } from './floor-table.ts';
 import type { Benchmark, Measurement } from './harness.ts';
@@ -77,18 +77,8 @@ const callbacks: Benchmark = {
       const service = await stage.startReplica();
       const args = [stage.databaseUrl, callbackUrl, account.token];
       const floor = await startProgram(started, 'test/bench/floor-callbacks.ts', args);
-      const original = await sendOriginal(service);
-      const prepareWith = (insert: (messages: CopiedMessage[]) => Promise<unknown>) => async (count: number) => {
-        const messages = Array.from({ length: Math.ceil(count / 2) }, (_, n) => newMessage(n));
-        await insert(messages);
-        await stage.query('ANALYZE');
-        // Every one of them moves its message.
-        return ['sending', 'sent'].flatMap((status) =>
-          messages.map((message) => callbackInBytes({ ...message, status }, callbackUrl)),
-        );
-      };
-      const prepareService = prepareWith((messages) => copyRows(stage, original, messages));
-      const prepareFloor = prepareWith((messages) => insertFloorRows(stage, messages));
+      const prepareService = await callbacksFor(stage, service);
+      const prepareFloor = callbacksAfter(stage, (messages) => insertFloorRows(stage, messages));
       return compare(
         'callbacks (sending, sent: no redaction follows)',
         { url: service.baseUrl, program: service, expected: 204, prepare: prepareService },
@@ -97,6 +87,24 @@ const callbacks: Benchmark = {
       );
     }),
 };
+
+/** Callbacks of messages that the service has. */
+export async function callbacksFor(stage: Stage, service: Replica): Promise<Side['prepare']> {
+  const original = await sendOriginal(service);
+  return callbacksAfter(stage, (messages) => copyRows(stage, original, messages));
+}
+
+function callbacksAfter(stage: Stage, insert: (messages: CopiedMessage[]) => Promise<unknown>): Side['prepare'] {
+  return async (count) => {
+    const messages = Array.from({ length: Math.ceil(count / 2) }, (_, n) => newMessage(n));
+    await insert(messages);
+    await stage.query('ANALYZE');
+    // Every one of them moves its message.
+    return ['sending', 'sent'].flatMap((status) =>
+      messages.map((message) => callbackInBytes({ ...message, status }, callbackUrl)),
+    );
+  };
+}
 
 function newMessage(n: number): CopiedMessage {
   return { uuid: randomUUID(), sid: `SM${randomBytes(16).toString('hex')}`, receiver: plainReceiver(n) };
