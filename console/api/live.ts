@@ -1,4 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import { now } from '../times.ts';
 import type { ApiError } from './client.ts';
 
 /** What a page shows of the service: the newest answer stays while a newer one is asked for, or fails. */
@@ -35,7 +36,7 @@ export function useLive<T>(key: string, ask: (signal: AbortSignal) => Promise<T>
       setState((before) => (before.key === key ? { ...before, isAsking: true } : { ...blank }));
       try {
         const data = await asking.current(stop.signal);
-        if (!stop.signal.aborted) setState({ key, data, error: null, isAsking: false, at: new Date() });
+        if (!stop.signal.aborted) setState({ key, data, error: null, isAsking: false, at: now() });
       } catch (error) {
         if (stop.signal.aborted) return;
         setState((before) => ({ ...before, key, error: error as ApiError, isAsking: false }));

@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { type ApiError, api } from '../api/client.ts';
 import type { Operations } from '../api/types.ts';
 import { csvOf } from '../csv.ts';
+import { dayOf, now } from '../times.ts';
 import { many } from '../words.ts';
 import type { Found } from './message-table.tsx';
 
@@ -36,7 +37,7 @@ export function Export({ filter }: { readonly filter: Filter }) {
     setBusy(true);
     try {
       const { found, isWhole } = await readAll(filter, gone.current.signal, (n) => say(`${many(n, 'message')} read …`));
-      save(csvOf(columns, found), `messages-${new Date().toISOString().slice(0, 10)}.csv`);
+      save(csvOf(columns, found), `messages-${dayOf(now())}.csv`);
       say(
         isWhole
           ? `${many(found.length, 'message')} saved, numbers masked.`
